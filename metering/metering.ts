@@ -1,0 +1,23 @@
+// The public face of metering: Wasm in, metered Wasm out, and the host's side of the counting. Nothing
+// outside of this folder imports any other file of it.
+
+export { IMPORTS, RESERVED_EXPORT_PREFIX, type MeteredModule } from './fuel/assembly.ts';
+export {
+  FuelMeter,
+  HostFault,
+  MAX_BUDGET_FUEL,
+  OutOfFuel,
+  REFILL_FUEL,
+  Stopped,
+  type FuelMeterOptions,
+  type MeterEnd,
+} from './fuel/meter.ts';
+export type {
+  Entry,
+  ExportReport,
+  ExternalKind,
+  ExternalType,
+  ImportReport,
+  ModuleReport,
+} from './module-report.ts';
+export { WasmError } from './wasm/error.ts';

@@ -1,0 +1,58 @@
+// Every bound that is placed on the bytes of a module before V8 sees them. Each is at or below V8's own
+// limit (src/wasm/wasm-limits.h), so that what is accepted here never fails there for its size, and
+// small enough that reading, rewriting and compiling one module stays within a second or so.
+
+/** 16 MiB: the largest module that a node has to fetch, keep and compile; Go programs take 2 to 10. */
+export const MAX_MODULE_BYTES = 16 * 1024 * 1024;
+
+/** 512 KiB: V8's optimizing compiler takes more than linear time and memory in the size of a function. */
+export const MAX_BODY_BYTES = 512 * 1024;
+
+/** Functions, imported ones included: each costs V8 a few hundred bytes before it runs. */
+export const MAX_FUNCTIONS = 50_000;
+
+/** Parameters and locals of one function: each takes a stack slot in every frame. */
+export const MAX_LOCALS = 10_000;
+
+/** Parameters of a function type, and results of one: V8's own limit for both. */
+export const MAX_PARAMETERS = 1_000;
+export const MAX_RESULTS = 1_000;
+
+/** Targets of one br_table, without its default: V8's own limit is 65,520. */
+export const MAX_BR_TABLE_TARGETS = 65_520;
+
+/** Blocks inside one another: our readers keep a stack on the heap, but V8's compiler need not. */
+export const MAX_NESTING = 1_000;
+
+/** Globals, imported ones included: real programs have a handful. */
+export const MAX_GLOBALS = 1_000;
+
+/** Tables, imported ones included. */
+export const MAX_TABLES = 100;
+
+/** Elements of one table, and of one segment for it: 8 MB of pointers. */
+export const MAX_TABLE_ELEMENTS = 1_000_000;
+
+/** Function types. */
+export const MAX_TYPES = 10_000;
+
+/** One memory: a second one is of the multi-memory proposal. */
+export const MAX_MEMORIES = 1;
+
+/** Pages of 64 KiB that 32-bit addresses reach. */
+export const MAX_MEMORY_PAGES = 65_536;
+
+/** Imports: there are some 60 host functions to import. */
+export const MAX_IMPORTS = 10_000;
+
+/** Exports: every function and more besides. */
+export const MAX_EXPORTS = 100_000;
+
+/** Data and element segments: V8's limit for data is 100,000. */
+export const MAX_SEGMENTS = 100_000;
+
+/** Bytes of one name: V8's limit for a string in a module. */
+export const MAX_NAME_BYTES = 100_000;
+
+/** Operators of one constant expression: no stack of ours or V8's grows with more. */
+export const MAX_CONSTANT_OPERATORS = 1_000;
