@@ -1,7 +1,7 @@
 // The public face of metering: Wasm in, metered Wasm out, and the host's side of the counting. Nothing
 // outside of this folder imports any other file of it.
 
-export { IMPORTS, RESERVED_EXPORT_PREFIX, type MeteredModule } from './fuel/assembly.ts';
+export { IMPORTS, RESERVED_EXPORT_PREFIX, type MeteredModule } from './fuel/metered-module.ts';
 export {
   FuelMeter,
   HostFault,
@@ -21,3 +21,6 @@ export type {
   ModuleReport,
 } from './module-report.ts';
 export { WasmError } from './wasm/error.ts';
+export { MemoryAboveCap, meterModule, type MeterOptions } from './fuel/assembly.ts';
+export { readModule, validateModule } from './read-module.ts';
+export { trapOf, type TrapName } from './trap.ts';

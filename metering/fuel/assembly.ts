@@ -1,25 +1,169 @@
-/** Names of what a metered module imports. A guest that imports from this module is refused. */
-export const IMPORTS = {
-  module: 'gap-junction/metering',
-  /** `(counter: i64) -> ()`: called at a check that finds the counter at or past the grant. */
-  refill: 'refill',
-  /** `() -> ()`: called when growth within the limit failed on this host. */
-  growthFailed: 'growth_failed',
-} as const;
+// Puts a metered module together: decode, add what counting needs behind the guest's own, rewrite each
+// body by its plan, encode. Globals and locals are added last in their index spaces, so that theirs are
+// the only new numbers; imported functions must come before the module's own, so that those move up.
 
-/** What the names of exports added by metering begin with. A guest that exports such a name is refused. */
-export const RESERVED_EXPORT_PREFIX = 'gap-junction/metering:';
+import { decodeModule } from '../wasm/decode.ts';
+import { encodeModule } from '../wasm/encode.ts';
+import { WasmError } from '../wasm/error.ts';
+import type { Export } from '../wasm/export-section.ts';
+import type { FunctionType } from '../wasm/function-type.ts';
+import type { Global } from '../wasm/global-section.ts';
+import type { Import } from '../wasm/import-section.ts';
+import type { Limits } from '../wasm/limited-size.ts';
+import { MAX_MEMORY_PAGES, MAX_TABLE_ELEMENTS } from '../wasm/limits.ts';
+import {
+  importsOf,
+  indexSpaces,
+  memoryTypes,
+  tableTypes,
+  type WasmModule,
+} from '../wasm/module.ts';
+import { renumberFunctions } from '../wasm/renumber.ts';
+import { Analysis } from './analysis.ts';
+import { EXPORTS, IMPORTS, type MeteredModule, RESERVED_EXPORT_PREFIX } from './metered-module.ts';
+import { Plan } from './plan.ts';
+import { type Additions, Rewriting } from './rewriting.ts';
 
-export interface MeteredModule {
-  readonly bytes: Uint8Array;
-  readonly exports: {
-    /** Mutable i64 global: fuel used so far. */
-    readonly counter: string;
-    /** Mutable i64 global: the counter at which the guest asks for more. */
-    readonly grant: string;
-    /** The memory, whether or not the guest exports it too; null when there is none. */
-    readonly memory: string | null;
-    /** What was the start function: to be called, after `attach`, before anything else; null without. */
-    readonly start: string | null;
+/** Thrown for a module whose memory starts larger than the cap of the job allows. */
+export class MemoryAboveCap extends Error {
+  override readonly name = 'MemoryAboveCap';
+  readonly minPages: number;
+  readonly maxMemoryPages: number;
+
+  constructor({ minPages, maxMemoryPages }: { minPages: number; maxMemoryPages: number }) {
+    super(
+      `The module starts with ${minPages} pages of memory where ${maxMemoryPages} are allowed: ` +
+        'raise the memory limit of the job',
+    );
+    this.minPages = minPages;
+    this.maxMemoryPages = maxMemoryPages;
+  }
+}
+
+export interface MeterOptions {
+  /** Pages of 64 KiB that the guest's memory may reach, 0 to 65,536. */
+  readonly maxMemoryPages: number;
+}
+
+/**
+ * Rewrites a core module so that it counts its fuel by the profile gj-0. What comes out must still be
+ * compiled by V8, which finds what is invalid in the types of the guest's operators.
+ *
+ * @throws {WasmError} for a module that is not accepted, with the byte offset
+ * @throws {MemoryAboveCap} when the memory starts above `maxMemoryPages`
+ */
+export function meterModule(bytes: Uint8Array, { maxMemoryPages }: MeterOptions): MeteredModule {
+  if (
+    !Number.isInteger(maxMemoryPages) ||
+    maxMemoryPages < 0 ||
+    maxMemoryPages > MAX_MEMORY_PAGES
+  ) {
+    throw new RangeError(`${maxMemoryPages} pages are not between 0 and ${MAX_MEMORY_PAGES}`);
+  }
+  const guest = decodeModule(bytes);
+  refuseReservedNames(guest);
+  const capped = {
+    ...guest,
+    memories: guest.memories.map((size) => capMemory(size, maxMemoryPages)),
+    tables: guest.tables.map(({ element, size }) => ({
+      element,
+      size: { min: size.min, max: Math.min(size.max ?? MAX_TABLE_ELEMENTS, MAX_TABLE_ELEMENTS) },
+    })),
   };
+  const hasMemory = memoryTypes(guest).length > 0;
+  return {
+    bytes: encodeModule(assemble(guest, capped)),
+    exports: {
+      counter: EXPORTS.counter,
+      grant: EXPORTS.grant,
+      memory: hasMemory ? EXPORTS.memory : null,
+      start: guest.start === null ? null : EXPORTS.start,
+    },
+  };
+}
+
+/** Throws when a guest imports or exports a name that metering uses itself. */
+export function refuseReservedNames(module: WasmModule): void {
+  if (module.imports.some((one) => one.module === IMPORTS.module)) {
+    throw new WasmError(0, `"${IMPORTS.module}" is reserved: a module must not import from it`);
+  }
+  const taken = module.exports.find(({ name }) => name.startsWith(RESERVED_EXPORT_PREFIX));
+  if (taken !== undefined) {
+    throw new WasmError(0, `"${taken.name}" is reserved: a module must not export such a name`);
+  }
+}
+
+function capMemory({ min, max }: Limits, maxMemoryPages: number): Limits {
+  if (min > maxMemoryPages) throw new MemoryAboveCap({ minPages: min, maxMemoryPages });
+  return { min, max: Math.min(max ?? MAX_MEMORY_PAGES, maxMemoryPages) };
+}
+
+function assemble(guest: WasmModule, capped: WasmModule): WasmModule {
+  const { globals } = indexSpaces(guest);
+  const importedFunctions = importsOf(guest, 'function').length;
+  const refill: FunctionType = { parameters: ['i64'], results: [] };
+  const growthFailed: FunctionType = { parameters: [], results: [] };
+  const added = 2;
+  const additions: Additions = {
+    counterGlobal: globals,
+    grantGlobal: globals + 1,
+    refillFunction: importedFunctions,
+    growthFailedFunction: importedFunctions + 1,
+    renumberFunction: (index) => (index < importedFunctions ? index : index + added),
+    maxMemoryPages: memoryTypes(capped)[0]?.max ?? MAX_MEMORY_PAGES,
+    maxTableElements: tableTypes(capped).map(({ size }) => size.max ?? MAX_TABLE_ELEMENTS),
+  };
+  const moved = renumberFunctions(capped, additions.renumberFunction);
+  const typeIndex = guest.types.length;
+  return {
+    ...moved,
+    types: [...guest.types, refill, growthFailed],
+    imports: [
+      ...guest.imports,
+      functionImport(IMPORTS.refill, typeIndex),
+      functionImport(IMPORTS.growthFailed, typeIndex + 1),
+    ],
+    globals: [...moved.globals, zeroI64(), zeroI64()],
+    exports: [...moved.exports, ...addedExports(moved, additions)],
+    // Called by the host, once the counter is set.
+    start: null,
+    bodies: rewriteBodies(guest, additions),
+    // Names say which function has which number, and every number has changed.
+    customs: [],
+  };
+}
+
+function rewriteBodies(guest: WasmModule, additions: Additions): WasmModule['bodies'] {
+  const first = guest.bodies[0];
+  if (first === undefined) return [];
+  const plan = new Plan();
+  const analysis = new Analysis(first.source, indexSpaces(guest), plan);
+  const rewriting = new Rewriting(additions);
+  return guest.bodies.map((body) => {
+    analysis.analyse(body);
+    return rewriting.rewrite(body, plan);
+  });
+}
+
+function functionImport(name: string, typeIndex: number): Import {
+  return { module: IMPORTS.module, name, thing: { kind: 'function', typeIndex } };
+}
+
+function zeroI64(): Global {
+  const source = new Uint8Array([0x42, 0x00, 0x0b]);
+  return { type: { value: 'i64', mutable: true }, initial: { source, start: 0, end: 3 } };
+}
+
+function addedExports(moved: WasmModule, additions: Additions): Export[] {
+  const exports: Export[] = [
+    { name: EXPORTS.counter, kind: 'global', index: additions.counterGlobal },
+    { name: EXPORTS.grant, kind: 'global', index: additions.grantGlobal },
+  ];
+  if (memoryTypes(moved).length > 0) {
+    exports.push({ name: EXPORTS.memory, kind: 'memory', index: 0 });
+  }
+  if (moved.start !== null) {
+    exports.push({ name: EXPORTS.start, kind: 'function', index: moved.start });
+  }
+  return exports;
 }

@@ -10,7 +10,7 @@
 // To end a guest is to throw through it: a guest cannot catch, since modules that use the exceptions
 // proposal are refused.
 
-import { IMPORTS, type MeteredModule } from './assembly.ts';
+import { IMPORTS, type MeteredModule } from './metered-module.ts';
 
 /** Fuel between two looks at the deadline: some 0.1 ms of guest time, and no cost that can be measured. */
 export const REFILL_FUEL = 1_000_000n;
