@@ -11,7 +11,7 @@ import { Migration } from '@mikro-orm/migrations';
 export class LedgerMigration extends Migration {
   override up(): void {
     this.addSql(`
-      create table ledger_transactions (
+      create table ledger_transaction (
         transaction_key text primary key check (length(transaction_key) between 1 and 200),
         kind text not null check (kind in ('credit', 'hold', 'settle', 'release')),
         closes_key text unique,
@@ -19,28 +19,28 @@ export class LedgerMigration extends Migration {
         check ((kind in ('settle', 'release')) = (closes_key is not null))
       )`);
     this.addSql(`
-      create table ledger_postings (
+      create table ledger_posting (
         transaction_key text not null,
         account text not null check (account in ('client_available', 'client_held', 'node_pending', 'platform_revenue', 'operator_funding')),
         holder_id text not null,
         microcents bigint not null check (microcents between -1000000000000000 and 1000000000000000),
         primary key (transaction_key, account, holder_id)
       )`);
-    this.addSql(`create index ledger_postings_holder on ledger_postings (holder_id, account)`);
+    this.addSql(`create index ledger_posting_holder on ledger_posting (holder_id, account)`);
     this.addSql(`
-      create table client_balances (
+      create table client_balance (
         client_id text primary key,
         available_microcents bigint not null,
         held_microcents bigint not null,
-        constraint client_balances_available check (available_microcents between 0 and 1000000000000000000),
-        constraint client_balances_held check (held_microcents between 0 and 1000000000000000000)
+        constraint client_balance_available check (available_microcents between 0 and 1000000000000000000),
+        constraint client_balance_held check (held_microcents between 0 and 1000000000000000000)
       )`);
     this.addSql(`
-      create table node_balances (
+      create table node_balance (
         node_id text primary key,
         pending_microcents bigint not null,
         settled_jobs bigint not null,
-        constraint node_balances_pending check (pending_microcents between 0 and 1000000000000000000)
+        constraint node_balance_pending check (pending_microcents between 0 and 1000000000000000000)
       )`);
     this.addSql(`
       create function ledger_carry_over() returns trigger language plpgsql as $$
@@ -50,13 +50,13 @@ export class LedgerMigration extends Migration {
         node record;
       begin
         select p.transaction_key into wrong
-          from posted p left join ledger_transactions t on t.transaction_key = p.transaction_key
+          from posted p left join ledger_transaction t on t.transaction_key = p.transaction_key
           group by p.transaction_key
           having sum(p.microcents) <> 0 or count(t.transaction_key) <> count(*)
           limit 1;
         if found then
           raise exception 'posting the transaction %: its postings do not sum to zero', wrong
-            using errcode = 'integrity_constraint_violation', constraint = 'ledger_postings_sum';
+            using errcode = 'integrity_constraint_violation', constraint = 'ledger_posting_sum';
         end if;
 
         for client in
@@ -66,13 +66,13 @@ export class LedgerMigration extends Migration {
             from posted where account in ('client_available', 'client_held')
             group by holder_id order by holder_id
         loop
-          update client_balances
+          update client_balance
              set available_microcents = available_microcents + client.available,
                  held_microcents = held_microcents + client.held
            where client_id = client.holder_id;
           if not found then
-            insert into client_balances values (client.holder_id, 0, 0) on conflict do nothing;
-            update client_balances
+            insert into client_balance values (client.holder_id, 0, 0) on conflict do nothing;
+            update client_balance
                set available_microcents = available_microcents + client.available,
                    held_microcents = held_microcents + client.held
              where client_id = client.holder_id;
@@ -82,12 +82,12 @@ export class LedgerMigration extends Migration {
         for node in
           select p.holder_id, sum(p.microcents) as pending,
                  count(*) filter (where t.kind = 'settle') as settled
-            from posted p join ledger_transactions t on t.transaction_key = p.transaction_key
+            from posted p join ledger_transaction t on t.transaction_key = p.transaction_key
            where p.account = 'node_pending'
            group by p.holder_id order by p.holder_id
         loop
-          insert into node_balances values (node.holder_id, 0, 0) on conflict do nothing;
-          update node_balances
+          insert into node_balance values (node.holder_id, 0, 0) on conflict do nothing;
+          update node_balance
              set pending_microcents = pending_microcents + node.pending,
                  settled_jobs = settled_jobs + node.settled
            where node_id = node.holder_id;
@@ -95,7 +95,7 @@ export class LedgerMigration extends Migration {
         return null;
       end $$`);
     this.addSql(`
-      create trigger ledger_postings_carry_over after insert on ledger_postings
+      create trigger ledger_posting_carry_over after insert on ledger_posting
         referencing new table as posted for each statement execute function ledger_carry_over()`);
     this.addSql(`
       create function ledger_refuse_change() returns trigger language plpgsql as $$
@@ -103,7 +103,7 @@ export class LedgerMigration extends Migration {
         raise exception '% of %: what is posted stays, post a correction instead', tg_op, tg_table_name
           using errcode = 'integrity_constraint_violation';
       end $$`);
-    for (const table of ['ledger_transactions', 'ledger_postings']) {
+    for (const table of ['ledger_transaction', 'ledger_posting']) {
       this.addSql(`
         create trigger ${table}_append_only before update or delete or truncate on ${table}
           for each statement execute function ledger_refuse_change()`);

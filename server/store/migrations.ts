@@ -1,0 +1,17 @@
+// Every migration, in order. A name is written into the database once run: never rename, reorder or edit
+// one that was released; add another.
+import type { Constructor } from '@mikro-orm/core';
+import type { Migration } from '@mikro-orm/migrations';
+import { AuditMigration } from './migrations/audit.ts';
+import { CertificatesMigration } from './migrations/certificates.ts';
+import { ClientsMigration } from './migrations/clients.ts';
+import { ClockMigration } from './migrations/clock.ts';
+import { LedgerMigration } from './migrations/ledger.ts';
+
+export const migrations: { name: string; class: Constructor<Migration> }[] = [
+  { name: '0001-clock', class: ClockMigration },
+  { name: '0002-audit', class: AuditMigration },
+  { name: '0003-certificates', class: CertificatesMigration },
+  { name: '0004-clients', class: ClientsMigration },
+  { name: '0005-ledger', class: LedgerMigration },
+];
