@@ -1,0 +1,93 @@
+// Entry of a sandbox process: its control thread. It holds the pipe to the agent and the stop word, and
+// keeps the deadline; the guest is on the other thread, so this one answers while a guest computes.
+//
+// The process ends when the pipe does: an agent that was killed leaves no guest behind.
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { FrameReader, writeFrame } from './frames.ts';
+import type { Frame } from './frames.ts';
+import { FrameKind } from './messages.ts';
+import type { RunHeader } from './messages.ts';
+import type { ThreadNews, ThreadOrder } from './guest-thread.ts';
+import { MAX_INPUT_BYTES, MAX_MODULE_BYTES, SEED_BYTES } from './guest-run.ts';
+import { SharedWords } from './shared-words.ts';
+import { EPOCH_MS, StopWord, isPastDeadline } from './stop.ts';
+
+/** Why the process ended itself, as its exit code. */
+const EXIT = { PIPE_CLOSED: 0, THREAD_DIED: 70 } as const;
+
+/**
+ * 4 MiB of stack, of which V8 uses what it needs for the guest's frames; more overflows no later guest.
+ * 512 MiB of JavaScript heap: reading and rewriting a module of 16 MiB.
+ */
+const THREAD_LIMITS = { stackSizeMb: 4, maxOldGenerationSizeMb: 512 };
+
+const shared = new SharedWords();
+const thread = new Worker(
+  new URL(`./guest-thread${extname(import.meta.filename)}`, import.meta.url),
+  { workerData: shared.buffer, env: {}, stdout: true, resourceLimits: THREAD_LIMITS },
+);
+let run: { readonly epochs: number; ticks?: NodeJS.Timeout } | null = null;
+
+thread.on('message', (news: ThreadNews) => {
+  switch (news.kind) {
+    case 'entered':
+      keepDeadline(news.atNs);
+      return;
+    case 'stopped':
+      writeFrame(process.stdout, { kind: FrameKind.STOPPED, header: {} });
+      return;
+    case 'moduleMissing':
+      endRun();
+      writeFrame(process.stdout, { kind: FrameKind.MODULE_MISSING, header: {} });
+      return;
+    case 'ended':
+      endRun();
+      writeFrame(process.stdout, {
+        kind: FrameKind.OUTCOME,
+        header: news.header,
+        parts: news.parts,
+      });
+  }
+});
+thread.on('error', (error) => {
+  process.stderr.write(`The guest's thread failed: ${String(error)}\n`);
+  process.exit(EXIT.THREAD_DIED);
+});
+thread.on('exit', () => process.exit(EXIT.THREAD_DIED));
+
+/** An epoch at a time, as the deadline moves towards a guest that sleeps. */
+function keepDeadline(enteredNs: bigint): void {
+  const current = run;
+  if (current === null) return;
+  current.ticks = setInterval(() => {
+    const elapsedNs = process.hrtime.bigint() - enteredNs;
+    if (!isPastDeadline({ epochs: current.epochs, elapsedNs, sleptNs: shared.sleptNs })) return;
+    clearInterval(current.ticks);
+    if (!shared.askStop(StopWord.DEADLINE)) return;
+    writeFrame(process.stdout, { kind: FrameKind.DEADLINE_PASSED, header: {} });
+  }, EPOCH_MS);
+}
+
+function endRun(): void {
+  clearInterval(run?.ticks);
+  run = null;
+}
+
+function obey({ kind, header, body }: Frame): void {
+  if (kind === FrameKind.RUN) {
+    const order: ThreadOrder = { header: header as RunHeader, body };
+    run = { epochs: order.header.limits.epochs };
+    shared.reset();
+    thread.postMessage(order, [body.buffer as ArrayBuffer]);
+  } else if (kind === FrameKind.CANCEL && run !== null) {
+    shared.askStop(StopWord.CANCEL);
+  }
+}
+
+const reader = new FrameReader(() => MAX_MODULE_BYTES + MAX_INPUT_BYTES + SEED_BYTES);
+process.stdin.on('data', (chunk: Buffer) => {
+  for (const frame of reader.push(chunk)) obey(frame);
+});
+process.stdin.on('close', () => process.exit(EXIT.PIPE_CLOSED));
+process.stdout.on('error', () => process.exit(EXIT.PIPE_CLOSED));

@@ -1,0 +1,83 @@
+// Entry of the thread that guests run on, one after another, in a sandbox process. It answers nothing
+// while a guest computes; the control thread (control-thread.ts) does.
+import { createHash } from 'node:crypto';
+import { parentPort, workerData } from 'node:worker_threads';
+import { SharedWords } from './shared-words.ts';
+import { ModuleCache } from './module-cache.ts';
+import { ModuleRefused, checkEntry, prepareModule } from './prepared-module.ts';
+import type { PreparedModule } from './prepared-module.ts';
+import { endedWithout } from './guest-run.ts';
+import type { GuestOutcome, GuestSpec } from './guest-run.ts';
+import { outcomeFrame, readRun } from './messages.ts';
+import type { RunHeader } from './messages.ts';
+import { runGuest } from './run-guest.ts';
+
+/** From the control thread. */
+export interface ThreadOrder {
+  readonly header: RunHeader;
+  readonly body: Uint8Array;
+}
+
+/** To the control thread. */
+export type ThreadNews =
+  | { readonly kind: 'entered'; readonly atNs: bigint }
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'moduleMissing' }
+  | { readonly kind: 'ended'; readonly header: object; readonly parts: readonly Uint8Array[] };
+
+const PAGE_BYTES = 65_536;
+
+if (parentPort === null) throw new Error('guest-thread must be started as a worker');
+const port = parentPort;
+const shared = new SharedWords(workerData as SharedArrayBuffer);
+const cache = new ModuleCache<PreparedModule>();
+
+function tell(news: ThreadNews): void {
+  port.postMessage(news);
+}
+
+port.on('message', ({ header, body }: ThreadOrder) => {
+  const spec = readRun(header, body);
+  const prepared = prepare(header.moduleDigest, spec);
+  if (prepared === 'missing') {
+    tell({ kind: 'moduleMissing' });
+    return;
+  }
+  const outcome = prepared instanceof ModuleRefused ? refusal(prepared) : run(prepared, spec);
+  tell({ kind: 'ended', ...outcomeFrame(outcome) });
+});
+
+function prepare(digest: string, spec: GuestSpec): PreparedModule | ModuleRefused | 'missing' {
+  const maxMemoryPages = Math.floor(spec.limits.memoryBytes / PAGE_BYTES);
+  const key = `${digest} ${maxMemoryPages}`;
+  try {
+    let prepared = cache.get(key);
+    if (prepared === undefined) {
+      if (spec.module.byteLength === 0) return 'missing';
+      const found = createHash('sha256').update(spec.module).digest('hex');
+      if (found !== digest) {
+        return new ModuleRefused(`its bytes have the digest ${found}, not ${digest}`);
+      }
+      prepared = prepareModule(spec.module, maxMemoryPages);
+      cache.set(key, prepared, spec.module.byteLength);
+    }
+    checkEntry(prepared.report, spec.entry);
+    return prepared;
+  } catch (error) {
+    if (error instanceof ModuleRefused) return error;
+    throw error;
+  }
+}
+
+function run(prepared: PreparedModule, spec: GuestSpec): GuestOutcome {
+  return runGuest(prepared, spec, {
+    onEntry: () => tell({ kind: 'entered', atNs: process.hrtime.bigint() }),
+    onStopped: () => tell({ kind: 'stopped' }),
+    onSleep: (sleptNs) => shared.setSleptNs(sleptNs),
+    stopWord: () => shared.stopWord,
+  });
+}
+
+function refusal({ message }: ModuleRefused): GuestOutcome {
+  return endedWithout('INVALID_MODULE', message);
+}

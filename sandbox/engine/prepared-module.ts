@@ -1,0 +1,112 @@
+// From a client's bytes to a compiled, metered module: read, checked against what a guest may import,
+// metered, compiled. Happens inside the sandbox, so that hostile bytes meet no parser outside of it that
+// runs beside a key.
+import { MemoryAboveCap, WasmError, meterModule, readModule } from '../../metering/metering.ts';
+import type { ImportReport, MeteredModule, ModuleReport } from '../../metering/metering.ts';
+import { CAPABILITIES } from '../capabilities.ts';
+import type { GuestEntry } from './guest-run.ts';
+
+export interface PreparedModule {
+  readonly module: WebAssembly.Module;
+  readonly metered: MeteredModule;
+  readonly report: ModuleReport;
+}
+
+/** Why a module is never run. */
+export class ModuleRefused extends Error {
+  override readonly name = 'ModuleRefused';
+}
+
+/** The metered form of a module that V8 accepts does not compile: a mistake of ours. */
+export class MeteringFailed extends Error {
+  override readonly name = 'MeteringFailed';
+}
+
+const ENTRY_NAMES: Record<GuestEntry, string> = { START: '_start', RUN: 'run' };
+
+/**
+ * Reads, checks, meters and compiles; throws ModuleRefused with the reason.
+ * @param maxMemoryPages largest memory that the module can grow to, in pages of 64 KiB
+ */
+export function prepareModule(bytes: Uint8Array, maxMemoryPages: number): PreparedModule {
+  let report: ModuleReport;
+  let metered: MeteredModule;
+  try {
+    report = readModule(bytes);
+    for (const wanted of report.imports) checkImport(wanted);
+    metered = meterModule(bytes, { maxMemoryPages });
+  } catch (error) {
+    if (error instanceof WasmError || error instanceof MemoryAboveCap)
+      throw new ModuleRefused(error.message, { cause: error });
+    throw error;
+  }
+  return { module: compile(metered.bytes, bytes), metered, report };
+}
+
+/** Throws ModuleRefused unless the module exports the function that `entry` names, `() -> ()`. */
+export function checkEntry(report: ModuleReport, entry: GuestEntry): void {
+  const name = ENTRY_NAMES[entry];
+  const found = report.exports.find((exported) => exported.name === name);
+  if (found === undefined) {
+    throw new ModuleRefused(`the module exports no ${name}, which entry ${entry} starts at`);
+  }
+  if (found.type.kind !== 'function' || !isSignature(found.type.type, [], [])) {
+    throw new ModuleRefused(`the module's export ${name} is no function of type () -> ()`);
+  }
+}
+
+export function entryName(entry: GuestEntry): string {
+  return ENTRY_NAMES[entry];
+}
+
+function checkImport(wanted: ImportReport): void {
+  const name = `${wanted.module}.${wanted.name}`;
+  if (wanted.type.kind !== 'function') {
+    throw new ModuleRefused(
+      `the module imports the ${wanted.kind} ${name}: only functions exist here`,
+    );
+  }
+  const functions = CAPABILITIES.get(wanted.module);
+  if (functions === undefined) {
+    const known = [...CAPABILITIES.keys()].join(' and ');
+    throw new ModuleRefused(`the module imports ${name}: only ${known} exist here`);
+  }
+  const host = functions.get(wanted.name);
+  if (host === undefined)
+    throw new ModuleRefused(`the module imports ${name}, which does not exist`);
+  if (!isSignature(wanted.type.type, host.params, host.results)) {
+    throw new ModuleRefused(
+      `the module imports ${name} with another type than (${host.params.join(', ')}) -> (${host.results.join(', ')})`,
+    );
+  }
+}
+
+function isSignature(
+  type: { readonly parameters: readonly string[]; readonly results: readonly string[] },
+  parameters: readonly string[],
+  results: readonly string[],
+): boolean {
+  return type.parameters.join() === parameters.join() && type.results.join() === results.join();
+}
+
+function compile(metered: Uint8Array, original: Uint8Array): WebAssembly.Module {
+  try {
+    return new WebAssembly.Module(metered);
+  } catch (error) {
+    if (!(error instanceof WebAssembly.CompileError)) throw error;
+    // V8 tells offsets of what it was given; the client wants those of what it sent.
+    try {
+      void new WebAssembly.Module(original);
+    } catch (cause) {
+      throw new ModuleRefused(reasonOf(cause), { cause });
+    }
+    throw new MeteringFailed(error.message, { cause: error });
+  }
+}
+
+/** V8 ends its messages with the offset: `WebAssembly.Module(): Compiling ... failed: why @+42`. */
+function reasonOf(cause: unknown): string {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  const found = /^(?:WebAssembly\.Module\(\): )?(.*) @\+(\d+)$/s.exec(message);
+  return found === null ? message : `at byte ${found[2]}: ${found[1]}`;
+}
