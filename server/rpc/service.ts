@@ -85,7 +85,7 @@ export function implement<S extends DescService>(
   service: S,
   handlers: Handlers<S>,
 ): ServiceImplementation {
-  return { service, handlers: handlers as Readonly<Record<string, unknown>> };
+  return { service, handlers };
 }
 
 /**

@@ -1,0 +1,118 @@
+// Whom the command talks to, and as whom. A flag beats the environment beats the context file.
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+
+import type { DescService } from '@bufbuild/protobuf';
+import { createClient, type Client } from '@connectrpc/connect';
+import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
+import { Option, type Command } from 'commander';
+import { z } from 'zod';
+
+import { CommandError, EXIT } from './failure.ts';
+
+/** Answers carry at most a 1 MiB chunk or page; 4 MiB is the control plane's own bound on a message. */
+const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+const PING_INTERVAL_MS = 20_000;
+
+export interface ConnectionOptions {
+  readonly address?: string;
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+}
+
+/** Adds --address, --ca, --cert and --key. */
+export function withConnection(command: Command): Command {
+  return command
+    .addOption(new Option('--address <host:port>', 'the control plane').env('GJ_ADDRESS'))
+    .addOption(new Option('--ca <file>', "its authority's root certificate, PEM").env('GJ_CA'))
+    .addOption(new Option('--cert <file>', 'your certificate, PEM').env('GJ_CERT'))
+    .addOption(new Option('--key <file>', 'its private key, PEM').env('GJ_KEY'));
+}
+
+const Context = z.strictObject({
+  address: z.string().optional(),
+  ca: z.string().optional(),
+  cert: z.string().optional(),
+  key: z.string().optional(),
+});
+
+/** `$GJ_CONTEXT`, or `~/.config/gap-junction/context.json`, which may be missing. */
+function contextFile(): z.infer<typeof Context> {
+  const named = process.env['GJ_CONTEXT'];
+  const path = named ?? join(homedir(), '.config', 'gap-junction', 'context.json');
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if (named === undefined && (error as NodeJS.ErrnoException).code === 'ENOENT') return {};
+    throw error;
+  }
+  try {
+    return Context.parse(JSON.parse(text));
+  } catch (error) {
+    throw new CommandError(
+      `reading the context file '${path}': it is not JSON with address, ca, cert and key (${(error as Error).message})`,
+    );
+  }
+}
+
+/** An open connection; `close` it, or the process does not end. */
+export interface Connection {
+  client<S extends DescService>(service: S): Client<S>;
+  close(): void;
+}
+
+/** @throws CommandError naming all that is missing */
+export function connect(options: ConnectionOptions): Connection {
+  const context = contextFile();
+  const address = options.address ?? context.address;
+  const ca = options.ca ?? context.ca;
+  const cert = options.cert ?? context.cert;
+  const key = options.key ?? context.key;
+  const missing = Object.entries({ address, ca, cert, key }).flatMap(([name, value]) =>
+    value === undefined ? [`--${name} (or GJ_${name.toUpperCase()})`] : [],
+  );
+  if (address === undefined || ca === undefined || cert === undefined || key === undefined) {
+    throw new CommandError(
+      `connecting: give ${missing.join(', ')}, or a context file; 'gap-junction dev' writes one and says where`,
+      EXIT.usage,
+    );
+  }
+  const nodeOptions = {
+    ca: readFileSync(ca),
+    cert: readFileSync(cert),
+    key: readFileSync(key),
+    minVersion: 'TLSv1.3' as const,
+  };
+  const baseUrl = `https://${address}`;
+  const sessionManager = new Http2SessionManager(
+    baseUrl,
+    { pingIntervalMs: PING_INTERVAL_MS },
+    nodeOptions,
+  );
+  const transport = createGrpcTransport({
+    baseUrl,
+    sessionManager,
+    readMaxBytes: MAX_MESSAGE_BYTES,
+    acceptCompression: [],
+  });
+  return {
+    client: (service) => createClient(service, transport),
+    close: () => sessionManager.abort(),
+  };
+}
+
+/** Runs `work` over a connection that is closed afterwards. */
+export async function connected<T>(
+  options: ConnectionOptions,
+  work: (connection: Connection) => Promise<T>,
+): Promise<T> {
+  const connection = connect(options);
+  try {
+    return await work(connection);
+  } finally {
+    connection.close();
+  }
+}

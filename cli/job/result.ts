@@ -1,0 +1,96 @@
+// A job watched to its end: progress to stderr; the output, the bill and the exit code at the end.
+import { writeFile } from 'node:fs/promises';
+
+import { toJsonString } from '@bufbuild/protobuf';
+import { Code, ConnectError } from '@connectrpc/connect';
+import type { Command } from 'commander';
+
+import { BlobService } from '#gen/gapjunction/blob/v1/blob_pb';
+import { BillSchema, JobEnd, JobEndSchema, type Bill } from '#gen/gapjunction/job/v1/bill_pb';
+import {
+  JobSchema,
+  JobService,
+  JobState,
+  JobStateSchema,
+  type Job,
+} from '#gen/gapjunction/job/v1/job_pb';
+
+import { downloadBlob } from '../blobs.ts';
+import type { Connection } from '../connection.ts';
+import { CommandError, EXIT } from '../failure.ts';
+import { centsText, enumText, printMessage, progress } from '../output.ts';
+
+/** How often a watch that was cut goes on from the revision that it had. */
+const MAX_RESUMES = 20;
+
+export interface ResultOptions {
+  readonly output?: string;
+  readonly bill?: string;
+  readonly json?: boolean;
+}
+
+export function addResultOptions(command: Command): Command {
+  return command
+    .option('--output <file>', 'write the output there (default: standard output, if not --json)')
+    .option('--bill <file>', 'write the bill there');
+}
+
+/**
+ * Watches a job to its end, and writes what it left.
+ * Sets the exit code of the process: 0 where it succeeded, EXIT.jobFailed otherwise.
+ */
+export async function watchToEnd(
+  connection: Connection,
+  jobId: string,
+  options: ResultOptions,
+): Promise<void> {
+  const { job, bill } = await lastOf(connection, jobId);
+  if (options.bill !== undefined) await writeBill(options.bill, bill);
+  if (job.output !== undefined && (options.output !== undefined || !options.json)) {
+    const output = await downloadBlob(connection.client(BlobService), job.output);
+    if (options.output === undefined) process.stdout.write(output);
+    else await writeFile(options.output, output);
+  }
+  if (options.json) printMessage(JobSchema, job);
+  progress(`${jobId} ended: ${describeEnd(job)}`);
+  if (job.end !== JobEnd.SUCCEEDED) process.exitCode = EXIT.jobFailed;
+}
+
+export function describeEnd(job: Job): string {
+  const detail = job.endDetail === '' ? '' : ` (${job.endDetail})`;
+  return `${enumText(JobEndSchema, job.end)}${detail}, fuel ${job.fuel}, charged ${centsText(job.chargeMicrocents)}`;
+}
+
+async function writeBill(path: string, bill: Bill | undefined): Promise<void> {
+  if (bill === undefined) {
+    progress(`no bill: this end costs nothing, so '${path}' was not written`);
+    return;
+  }
+  await writeFile(path, `${toJsonString(BillSchema, bill, { prettySpaces: 2 })}\n`);
+}
+
+async function lastOf(
+  connection: Connection,
+  jobId: string,
+): Promise<{ job: Job; bill: Bill | undefined }> {
+  const jobs = connection.client(JobService);
+  let revision = 0n;
+  for (let resumes = 0; resumes <= MAX_RESUMES; resumes += 1) {
+    try {
+      for await (const { job, bill } of jobs.watchJob({ jobId, afterRevision: revision })) {
+        if (job === undefined) continue;
+        revision = job.revision;
+        if (job.state === JobState.ENDED) return { job, bill };
+        progress(`${jobId} ${enumText(JobStateSchema, job.state).toLowerCase()}`);
+      }
+    } catch (error) {
+      const cut =
+        error instanceof ConnectError &&
+        (error.code === Code.Unavailable || error.code === Code.Canceled);
+      if (!cut) throw error;
+    }
+  }
+  throw new CommandError(
+    `watching ${jobId}: the stream was cut ${MAX_RESUMES} times; watch it again`,
+  );
+}

@@ -1,0 +1,37 @@
+import { randomUUID } from 'node:crypto';
+
+import { Command } from 'commander';
+
+import { JobSchema, JobService } from '#gen/gapjunction/job/v1/job_pb';
+
+import { connected, withConnection, type ConnectionOptions } from '../connection.ts';
+import { CommandError } from '../failure.ts';
+import { print, printMessage } from '../output.ts';
+import { addJobOptions, prepareJob, type JobOptions } from './spec.ts';
+import { addResultOptions, watchToEnd, type ResultOptions } from './result.ts';
+
+interface SubmitOptions extends ConnectionOptions, JobOptions, ResultOptions {
+  readonly wait?: boolean;
+  readonly requestId?: string;
+  readonly json?: boolean;
+}
+
+export function jobSubmitCommand(): Command {
+  return addResultOptions(addJobOptions(withConnection(new Command('submit'))))
+    .description('run a module as a job')
+    .option('--request-id <id>', 'makes a repeated call safe (default: a new one)')
+    .option('--wait', 'watch it to its end; implied by --output and --bill')
+    .option('--json', 'print the job as JSON')
+    .action(async (file: string, options: SubmitOptions) => {
+      await connected(options, async (connection) => {
+        const spec = await prepareJob(connection, file, options);
+        const requestId = options.requestId ?? randomUUID();
+        const { job } = await connection.client(JobService).submitJob({ requestId, spec });
+        if (job === undefined) throw new CommandError('submitting the job: the answer is empty');
+        const wait = options.wait || options.output !== undefined || options.bill !== undefined;
+        if (wait) await watchToEnd(connection, job.jobId, options);
+        else if (options.json) printMessage(JobSchema, job);
+        else print(job.jobId);
+      });
+    });
+}
