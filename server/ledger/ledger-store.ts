@@ -13,17 +13,15 @@ import {
   transactionKey,
 } from './ledger.ts';
 
-const NOW_MS = '(extract(epoch from gap_junction_now()) * 1000)::bigint';
-
 const HOLD = `
   with funded as (
-    select client_id from client_balances
+    select client_id from client_balance
      where client_id = $2 and available_microcents >= $3::bigint for update
   ), posted as (
-    insert into ledger_transactions (transaction_key, kind, posted_ms)
-    select $1::text, 'hold', ${NOW_MS} from funded returning transaction_key
+    insert into ledger_transaction (transaction_key, kind, posted_ms)
+    select $1::text, 'hold', gap_junction_now_ms() from funded returning transaction_key
   )
-  insert into ledger_postings (transaction_key, account, holder_id, microcents)
+  insert into ledger_posting (transaction_key, account, holder_id, microcents)
   select p.transaction_key, l.account, $2, l.microcents
     from posted p, (values ('client_available', -$3::bigint), ('client_held', $3::bigint)) as l (account, microcents)
   returning transaction_key`;
@@ -57,13 +55,13 @@ export async function holdForJob(
 
 const SETTLE = `
   with hold as (
-    select transaction_key, microcents from ledger_postings
+    select transaction_key, microcents from ledger_posting
      where transaction_key = $2 and account = 'client_held' and holder_id = $3 and microcents >= $5::bigint
   ), posted as (
-    insert into ledger_transactions (transaction_key, kind, closes_key, posted_ms)
-    select $1::text, 'settle', transaction_key, ${NOW_MS} from hold returning transaction_key
+    insert into ledger_transaction (transaction_key, kind, closes_key, posted_ms)
+    select $1::text, 'settle', transaction_key, gap_junction_now_ms() from hold returning transaction_key
   )
-  insert into ledger_postings (transaction_key, account, holder_id, microcents)
+  insert into ledger_posting (transaction_key, account, holder_id, microcents)
   select p.transaction_key, l.account, l.holder_id, l.microcents
     from posted p, hold h, lateral (values
       ('client_held', $3::text, -h.microcents),
@@ -107,13 +105,13 @@ export async function settleJob(
 
 const RELEASE = `
   with hold as (
-    select transaction_key, microcents from ledger_postings
+    select transaction_key, microcents from ledger_posting
      where transaction_key = $2 and account = 'client_held' and holder_id = $3
   ), posted as (
-    insert into ledger_transactions (transaction_key, kind, closes_key, posted_ms)
-    select $1::text, 'release', transaction_key, ${NOW_MS} from hold returning transaction_key
+    insert into ledger_transaction (transaction_key, kind, closes_key, posted_ms)
+    select $1::text, 'release', transaction_key, gap_junction_now_ms() from hold returning transaction_key
   )
-  insert into ledger_postings (transaction_key, account, holder_id, microcents)
+  insert into ledger_posting (transaction_key, account, holder_id, microcents)
   select p.transaction_key, l.account, $3, l.microcents
     from posted p, hold h, lateral (values
       ('client_held', -h.microcents), ('client_available', h.microcents)) as l (account, microcents)
@@ -140,13 +138,13 @@ export async function releaseJob(
 
 const CREDIT = `
   with posted as (
-    insert into ledger_transactions (transaction_key, kind, posted_ms)
-    select $1::text, 'credit', ${NOW_MS}
+    insert into ledger_transaction (transaction_key, kind, posted_ms)
+    select $1::text, 'credit', gap_junction_now_ms()
      where not exists (
-       select from client_balances where client_id = $2 and available_microcents > $5::bigint - $4::bigint)
+       select from client_balance where client_id = $2 and available_microcents > $5::bigint - $4::bigint)
     on conflict (transaction_key) do nothing returning transaction_key
   )
-  insert into ledger_postings (transaction_key, account, holder_id, microcents)
+  insert into ledger_posting (transaction_key, account, holder_id, microcents)
   select p.transaction_key, l.account, l.holder_id, l.microcents
     from posted p, (values
       ('operator_funding', $3::text, -$4::bigint),
@@ -170,7 +168,7 @@ export async function creditClient(
 
   const earlier = await query<{ same: boolean }>(
     em,
-    `select holder_id = $2 and microcents = $3::bigint as same from ledger_postings
+    `select holder_id = $2 and microcents = $3::bigint as same from ledger_posting
       where transaction_key = $1 and account = 'client_available'`,
     [key, clientId, microcents],
   );
@@ -197,7 +195,7 @@ export async function balanceOf(
   const rows = await query<{ available: string; held: string }>(
     em,
     `select available_microcents::text as available, held_microcents::text as held
-       from client_balances where client_id = $1`,
+       from client_balance where client_id = $1`,
     [clientId],
   );
   return {
@@ -214,7 +212,7 @@ export async function earningsOf(
   const rows = await query<{ pending: string; settled: string }>(
     em,
     `select pending_microcents::text as pending, settled_jobs::text as settled
-       from node_balances where node_id = $1`,
+       from node_balance where node_id = $1`,
     [nodeId],
   );
   return {
@@ -227,7 +225,7 @@ export async function earningsOf(
 export async function ledgerSum(em: EntityManager): Promise<bigint> {
   const rows = await query<{ total: string }>(
     em,
-    'select coalesce(sum(microcents), 0)::text as total from ledger_postings',
+    'select coalesce(sum(microcents), 0)::text as total from ledger_posting',
   );
   return BigInt(rows[0]?.total ?? 0);
 }

@@ -1,16 +1,24 @@
-// The books and the balances that follow from them. Their rules stand in the migration.
+// The books and the balances that follow from them. The rules that go beyond a row are triggers: see the
+// migration.
 import { defineEntity, p } from '@mikro-orm/core';
+import { ACCOUNTS, LEDGER_KINDS } from './ledger.ts';
 
 export const LedgerTransactionSchema = defineEntity({
   name: 'LedgerTransaction',
-  tableName: 'ledger_transactions',
+  tableName: 'ledger_transaction',
+  checks: [
+    {
+      name: 'ledger_transaction_closes_check',
+      expression: "(kind = any (array['settle', 'release'])) = (closes_key is not null)",
+    },
+  ],
   properties: {
     /** The business key: `hold:j-...`; nothing is posted twice under it. */
     transactionKey: p.text().primary(),
-    kind: p.text(),
+    kind: p.enum(LEDGER_KINDS),
     /** The hold that a settlement or release closes: closed once, by one of the two. */
     closesKey: p.text().nullable().unique(),
-    postedMs: p.bigint('bigint'),
+    postedMs: p.bigint('number'),
   },
 });
 export class LedgerTransaction extends LedgerTransactionSchema.class {}
@@ -18,11 +26,11 @@ LedgerTransactionSchema.setClass(LedgerTransaction);
 
 export const LedgerPostingSchema = defineEntity({
   name: 'LedgerPosting',
-  tableName: 'ledger_postings',
-  indexes: [{ name: 'ledger_postings_holder', properties: ['holderId', 'account'] }],
+  tableName: 'ledger_posting',
+  indexes: [{ name: 'ledger_posting_holder_index', properties: ['holderId', 'account'] }],
   properties: {
     transactionKey: p.text().primary(),
-    account: p.text().primary(),
+    account: p.enum(ACCOUNTS).primary(),
     holderId: p.text().primary(),
     microcents: p.bigint('bigint'),
   },
@@ -32,7 +40,17 @@ LedgerPostingSchema.setClass(LedgerPosting);
 
 export const ClientBalanceSchema = defineEntity({
   name: 'ClientBalance',
-  tableName: 'client_balances',
+  tableName: 'client_balance',
+  checks: [
+    {
+      name: 'client_balance_available_check',
+      expression: 'available_microcents >= 0 and available_microcents <= 1000000000000000000',
+    },
+    {
+      name: 'client_balance_held_check',
+      expression: 'held_microcents >= 0 and held_microcents <= 1000000000000000000',
+    },
+  ],
   properties: {
     clientId: p.text().primary(),
     availableMicrocents: p.bigint('bigint'),
@@ -44,7 +62,13 @@ ClientBalanceSchema.setClass(ClientBalance);
 
 export const NodeBalanceSchema = defineEntity({
   name: 'NodeBalance',
-  tableName: 'node_balances',
+  tableName: 'node_balance',
+  checks: [
+    {
+      name: 'node_balance_pending_check',
+      expression: 'pending_microcents >= 0 and pending_microcents <= 1000000000000000000',
+    },
+  ],
   properties: {
     nodeId: p.text().primary(),
     pendingMicrocents: p.bigint('bigint'),
@@ -53,5 +77,3 @@ export const NodeBalanceSchema = defineEntity({
 });
 export class NodeBalance extends NodeBalanceSchema.class {}
 NodeBalanceSchema.setClass(NodeBalance);
-
-export const ledgerEntities = [LedgerTransaction, LedgerPosting, ClientBalance, NodeBalance];

@@ -12,35 +12,38 @@ export class LedgerMigration extends Migration {
   override up(): void {
     this.addSql(`
       create table ledger_transaction (
-        transaction_key text primary key check (length(transaction_key) between 1 and 200),
-        kind text not null check (kind in ('credit', 'hold', 'settle', 'release')),
-        closes_key text unique,
+        transaction_key text primary key,
+        kind text not null,
+        closes_key text,
         posted_ms bigint not null,
-        check ((kind in ('settle', 'release')) = (closes_key is not null))
+        constraint ledger_transaction_kind_check check (kind in ('credit', 'hold', 'settle', 'release')),
+        constraint ledger_transaction_closes_key_unique unique (closes_key),
+        constraint ledger_transaction_closes_check check ((kind in ('settle', 'release')) = (closes_key is not null))
       )`);
     this.addSql(`
       create table ledger_posting (
         transaction_key text not null,
-        account text not null check (account in ('client_available', 'client_held', 'node_pending', 'platform_revenue', 'operator_funding')),
+        account text not null,
         holder_id text not null,
-        microcents bigint not null check (microcents between -1000000000000000 and 1000000000000000),
-        primary key (transaction_key, account, holder_id)
+        microcents bigint not null,
+        primary key (transaction_key, account, holder_id),
+        constraint ledger_posting_account_check check (account in ('client_available', 'client_held', 'node_pending', 'platform_revenue', 'operator_funding'))
       )`);
-    this.addSql(`create index ledger_posting_holder on ledger_posting (holder_id, account)`);
+    this.addSql(`create index ledger_posting_holder_index on ledger_posting (holder_id, account)`);
     this.addSql(`
       create table client_balance (
         client_id text primary key,
         available_microcents bigint not null,
         held_microcents bigint not null,
-        constraint client_balance_available check (available_microcents between 0 and 1000000000000000000),
-        constraint client_balance_held check (held_microcents between 0 and 1000000000000000000)
+        constraint client_balance_available_check check (available_microcents >= 0 and available_microcents <= 1000000000000000000),
+        constraint client_balance_held_check check (held_microcents >= 0 and held_microcents <= 1000000000000000000)
       )`);
     this.addSql(`
       create table node_balance (
         node_id text primary key,
         pending_microcents bigint not null,
         settled_jobs bigint not null,
-        constraint node_balance_pending check (pending_microcents between 0 and 1000000000000000000)
+        constraint node_balance_pending_check check (pending_microcents >= 0 and pending_microcents <= 1000000000000000000)
       )`);
     this.addSql(`
       create function ledger_carry_over() returns trigger language plpgsql as $$
