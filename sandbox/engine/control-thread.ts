@@ -4,6 +4,7 @@
 // The process ends when the pipe does: an agent that was killed leaves no guest behind.
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { realTimers } from './clock.ts';
 import { FrameReader, writeFrame } from './frames.ts';
 import type { Frame } from './frames.ts';
 import { FrameKind } from './messages.ts';
@@ -27,7 +28,7 @@ const thread = new Worker(
   new URL(`./guest-thread${extname(import.meta.filename)}`, import.meta.url),
   { workerData: shared.buffer, env: {}, stdout: true, resourceLimits: THREAD_LIMITS },
 );
-let run: { readonly epochs: number; ticks?: NodeJS.Timeout } | null = null;
+let run: { readonly epochs: number; callOffTicks?: () => void } | null = null;
 
 thread.on('message', (news: ThreadNews) => {
   switch (news.kind) {
@@ -60,17 +61,17 @@ thread.on('exit', () => process.exit(EXIT.THREAD_DIED));
 function keepDeadline(enteredNs: bigint): void {
   const current = run;
   if (current === null) return;
-  current.ticks = setInterval(() => {
-    const elapsedNs = process.hrtime.bigint() - enteredNs;
+  current.callOffTicks = realTimers.every(EPOCH_MS, () => {
+    const elapsedNs = realTimers.nowNs() - enteredNs;
     if (!isPastDeadline({ epochs: current.epochs, elapsedNs, sleptNs: shared.sleptNs })) return;
-    clearInterval(current.ticks);
+    current.callOffTicks?.();
     if (!shared.askStop(StopWord.DEADLINE)) return;
     writeFrame(process.stdout, { kind: FrameKind.DEADLINE_PASSED, header: {} });
-  }, EPOCH_MS);
+  });
 }
 
 function endRun(): void {
-  clearInterval(run?.ticks);
+  run?.callOffTicks?.();
   run = null;
 }
 

@@ -2,6 +2,7 @@
 // while a guest computes; the control thread (control-thread.ts) does.
 import { createHash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
+import { realTimers } from './clock.ts';
 import { SharedWords } from './shared-words.ts';
 import { ModuleCache } from './module-cache.ts';
 import { ModuleRefused, checkEntry, prepareModule } from './prepared-module.ts';
@@ -71,7 +72,7 @@ function prepare(digest: string, spec: GuestSpec): PreparedModule | ModuleRefuse
 
 function run(prepared: PreparedModule, spec: GuestSpec): GuestOutcome {
   return runGuest(prepared, spec, {
-    onEntry: () => tell({ kind: 'entered', atNs: process.hrtime.bigint() }),
+    onEntry: () => tell({ kind: 'entered', atNs: realTimers.nowNs() }),
     onStopped: () => tell({ kind: 'stopped' }),
     onSleep: (sleptNs) => shared.setSleptNs(sleptNs),
     stopWord: () => shared.stopWord,

@@ -22,8 +22,8 @@ export const FrameKind = {
   OUTCOME: 6,
 } as const;
 
-/** Longest reason in an outcome, in UTF-16 units: a module may import names of 100,000 bytes. */
-export const MAX_DETAIL_LENGTH = 400;
+/** 200 bytes of UTF-8, as a receipt takes: a module may import names of 100,000 bytes. */
+export const MAX_DETAIL_BYTES = 200;
 const DIGEST_BYTES = 32;
 
 export interface RunHeader {
@@ -82,7 +82,7 @@ export function outcomeFrame(outcome: GuestOutcome): { header: object; parts: Ui
   return {
     header: {
       end: outcome.end,
-      detail: outcome.detail.slice(0, MAX_DETAIL_LENGTH),
+      detail: plainText(outcome.detail),
       fuel: String(outcome.fuel),
       sleptNs: String(outcome.sleptNs),
       peakMemoryPages: outcome.peakMemoryPages,
@@ -154,8 +154,18 @@ function bigintOf(header: Record<string, unknown>, name: string, most: bigint): 
 
 function textOf(header: Record<string, unknown>, name: string): string {
   const value = header[name];
-  if (typeof value !== 'string' || value.length > MAX_DETAIL_LENGTH) {
-    throw new FrameError(`${name} of an outcome is no text of at most ${MAX_DETAIL_LENGTH}`);
+  if (typeof value !== 'string' || value !== plainText(value)) {
+    throw new FrameError(
+      `${name} of an outcome is no plain text of at most ${MAX_DETAIL_BYTES} bytes`,
+    );
   }
   return value;
+}
+
+/** What a terminal and a receipt can take of a text that a guest may have chosen. */
+function plainText(text: string): string {
+  const plain = text.toWellFormed().replace(/\p{Cc}/gu, '?');
+  const bytes = new Uint8Array(MAX_DETAIL_BYTES);
+  const { read } = new TextEncoder().encodeInto(plain, bytes);
+  return plain.slice(0, read);
 }

@@ -22,6 +22,9 @@ export class MeteringFailed extends Error {
   override readonly name = 'MeteringFailed';
 }
 
+/** What C, Rust and Go export to start their libraries in a module that is no command. */
+export const INITIALIZE = '_initialize';
+
 const ENTRY_NAMES: Record<GuestEntry, string> = { START: '_start', RUN: 'run' };
 
 /**
@@ -52,6 +55,15 @@ export function checkEntry(report: ModuleReport, entry: GuestEntry): void {
   }
   if (found.type.kind !== 'function' || !isSignature(found.type.type, [], [])) {
     throw new ModuleRefused(`the module's export ${name} is no function of type () -> ()`);
+  }
+  // Called before `run`, where there is one.
+  const initialize = report.exports.find((exported) => exported.name === INITIALIZE);
+  if (
+    entry === 'RUN' &&
+    initialize !== undefined &&
+    (initialize.type.kind !== 'function' || !isSignature(initialize.type.type, [], []))
+  ) {
+    throw new ModuleRefused(`the module's export ${INITIALIZE} is no function of type () -> ()`);
   }
 }
 

@@ -10,7 +10,7 @@ import type { GuestEnd, GuestOutcome, GuestSpec } from './guest-run.ts';
 import { RandomStream } from '../wasi/random-stream.ts';
 import { StopWord, deadlineNs, endOfStop, isBelowFloor } from './stop.ts';
 import { digestStopState } from './stop-state.ts';
-import { entryName } from './prepared-module.ts';
+import { INITIALIZE, entryName } from './prepared-module.ts';
 import type { PreparedModule } from './prepared-module.ts';
 import { link } from '../host-function.ts';
 import { STDERR, STDIN, STDOUT } from '../wasi/descriptors.ts';
@@ -93,8 +93,7 @@ function enter(
   meter.attach(instance, metered);
   hooks.onEntry();
   if (metered.exports.start !== null) call(instance, metered.exports.start);
-  // What a C, Rust or Go library calls its own start, where it has one.
-  if (spec.entry === 'RUN' && '_initialize' in instance.exports) call(instance, '_initialize');
+  if (spec.entry === 'RUN' && INITIALIZE in instance.exports) call(instance, INITIALIZE);
   call(instance, entryName(spec.entry));
 }
 
@@ -110,7 +109,7 @@ function endOf(error: unknown, stopWord: number): End {
   }
   if (error instanceof OutOfFuel) return { end: 'OUT_OF_FUEL', detail: '' };
   if (error instanceof Stopped) return { end: endOfStop(stopWord), detail: '' };
-  if (error instanceof DeadlineReached) return { end: 'DEADLINE_EXCEEDED', detail: 'SLEPT' };
+  if (error instanceof DeadlineReached) return { end: 'DEADLINE_EXCEEDED', detail: '' };
   if (error instanceof OutputTooLarge) return { end: 'OUTPUT_TOO_LARGE', detail: '' };
   if (error instanceof HostFault) return { end: 'NODE_FAULT', detail: 'MEMORY_UNAVAILABLE' };
   if (error instanceof HostTrap) return { end: 'TRAPPED', detail: error.trap };

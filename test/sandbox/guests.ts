@@ -15,8 +15,8 @@ export const LIMITS: GuestLimits = {
 
 /** Wasm of a module in text. */
 export async function wasm(text: string): Promise<Uint8Array> {
-  const { parseWat } = await wabt();
-  const module = parseWat('guest.wat', text);
+  const toolkit = await wabt();
+  const module = toolkit.parseWat('guest.wat', text);
   try {
     return new Uint8Array(module.toBinary({}).buffer);
   } finally {
