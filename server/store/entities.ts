@@ -1,5 +1,10 @@
 // Every table of the control plane, a line a noun.
 import type { EntitySchema } from '@mikro-orm/core';
+import { BillSchema } from '../bills/bill.entity.ts';
+import { CertificateChainSchema } from '../bills/certificate-chain.entity.ts';
+import { JobSchema } from '../jobs/job.entity.ts';
+import { ModuleSchema } from '../jobs/module.entity.ts';
+import { AttemptSchema } from '../placement/attempt.entity.ts';
 import { AuditEntrySchema } from '../audit/audit.entity.ts';
 import { CertificateSchema } from '../certificates/certificate.entity.ts';
 import { ClientSchema, OperatorSchema } from '../clients/client.entity.ts';
@@ -19,4 +24,9 @@ export const entities: EntitySchema[] = [
   LedgerPostingSchema,
   ClientBalanceSchema,
   NodeBalanceSchema,
+  ModuleSchema,
+  JobSchema,
+  AttemptSchema,
+  BillSchema,
+  CertificateChainSchema,
 ];

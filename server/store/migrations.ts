@@ -2,6 +2,8 @@
 // one that was released; add another.
 import type { Constructor } from '@mikro-orm/core';
 import type { Migration } from '@mikro-orm/migrations';
+import { BillsMigration } from './migrations/bills.ts';
+import { JobsMigration } from './migrations/jobs.ts';
 import { AuditMigration } from './migrations/audit.ts';
 import { CertificatesMigration } from './migrations/certificates.ts';
 import { ClientsMigration } from './migrations/clients.ts';
@@ -14,4 +16,6 @@ export const migrations: { name: string; class: Constructor<Migration> }[] = [
   { name: '0003-certificates', class: CertificatesMigration },
   { name: '0004-clients', class: ClientsMigration },
   { name: '0005-ledger', class: LedgerMigration },
+  { name: '0006-jobs', class: JobsMigration },
+  { name: '0007-bills', class: BillsMigration },
 ];
