@@ -18,8 +18,6 @@ export interface DownKey {
   readonly down: KeyObject;
 }
 
-export type ReplyKind = NonNullable<HeartbeatReply['kind']['case']>;
-
 /** A frame with this reply. The nonce is random in a hello, the beat's own in an answer or refusal. */
 export function sealReply(
   key: DownKey,
@@ -29,6 +27,14 @@ export function sealReply(
   const payload = toBinary(HeartbeatReplySchema, reply);
   const mac = macOf(key.down, { timestampMs, nonce, body: payload });
   return create(HeartbeatResponseSchema, { timestampMs, nonce, payload, mac, keyId: key.keyId });
+}
+
+/**
+ * The nonce of the reply to a beat: the beat's own; zeros for a beat whose nonce has no 16 bytes, which
+ * no agent of ours sends.
+ */
+export function replyNonce(beatNonce: Uint8Array): Uint8Array {
+  return beatNonce.length === NONCE_BYTES ? beatNonce : new Uint8Array(NONCE_BYTES);
 }
 
 export type ReplyVerdict =
@@ -59,7 +65,6 @@ export function judgeReply(
   if (reply === null) return refuse('the payload is no reply');
   const { kind } = reply;
   if (expected.kind === 'hello') {
-    if (kind.case === 'refusal') return { kind: 'accept', reply };
     if (kind.case !== 'hello')
       return refuse(`a ${kind.case ?? 'reply of no kind'} came before the hello`);
     if (kind.value.streamId.length !== STREAM_ID_BYTES)
