@@ -24,3 +24,5 @@ export { WasmError } from './wasm/error.ts';
 export { MemoryAboveCap, meterModule, type MeterOptions } from './fuel/assembly.ts';
 export { readModule, validateModule } from './read-module.ts';
 export { trapOf, type TrapName } from './trap.ts';
+export { countFuel, type CountAnswer, type CountRequest } from './fuel/count.ts';
+export { GJ_0_DIGEST_HEX, GJ_0_DOCUMENT, GJ_0_PROFILE } from './fuel/profile.ts';

@@ -84,12 +84,19 @@ export function meterModule(bytes: Uint8Array, { maxMemoryPages }: MeterOptions)
 
 /** Throws when a guest imports or exports a name that metering uses itself. */
 export function refuseReservedNames(module: WasmModule): void {
-  if (module.imports.some((one) => one.module === IMPORTS.module)) {
-    throw new WasmError(0, `"${IMPORTS.module}" is reserved: a module must not import from it`);
+  const wanted = module.imports.find((one) => one.module === IMPORTS.module);
+  if (wanted !== undefined) {
+    throw new WasmError(
+      wanted.offset,
+      `"${IMPORTS.module}" is reserved: a module must not import from it`,
+    );
   }
   const taken = module.exports.find(({ name }) => name.startsWith(RESERVED_EXPORT_PREFIX));
   if (taken !== undefined) {
-    throw new WasmError(0, `"${taken.name}" is reserved: a module must not export such a name`);
+    throw new WasmError(
+      taken.offset,
+      `"${taken.name}" is reserved: a module must not export such a name`,
+    );
   }
 }
 
@@ -146,7 +153,7 @@ function rewriteBodies(guest: WasmModule, additions: Additions): WasmModule['bod
 }
 
 function functionImport(name: string, typeIndex: number): Import {
-  return { module: IMPORTS.module, name, thing: { kind: 'function', typeIndex } };
+  return { module: IMPORTS.module, name, thing: { kind: 'function', typeIndex }, offset: 0 };
 }
 
 function zeroI64(): Global {
@@ -156,14 +163,14 @@ function zeroI64(): Global {
 
 function addedExports(moved: WasmModule, additions: Additions): Export[] {
   const exports: Export[] = [
-    { name: EXPORTS.counter, kind: 'global', index: additions.counterGlobal },
-    { name: EXPORTS.grant, kind: 'global', index: additions.grantGlobal },
+    { name: EXPORTS.counter, kind: 'global', index: additions.counterGlobal, offset: 0 },
+    { name: EXPORTS.grant, kind: 'global', index: additions.grantGlobal, offset: 0 },
   ];
   if (memoryTypes(moved).length > 0) {
-    exports.push({ name: EXPORTS.memory, kind: 'memory', index: 0 });
+    exports.push({ name: EXPORTS.memory, kind: 'memory', index: 0, offset: 0 });
   }
   if (moved.start !== null) {
-    exports.push({ name: EXPORTS.start, kind: 'function', index: moved.start });
+    exports.push({ name: EXPORTS.start, kind: 'function', index: moved.start, offset: 0 });
   }
   return exports;
 }

@@ -12,6 +12,8 @@ export interface Export {
   readonly name: string;
   readonly kind: (typeof KINDS)[number];
   readonly index: number;
+  /** Where it stands in the file that it was read from; 0 when it was read from none. */
+  readonly offset: number;
 }
 
 type ExportSpaces = Pick<IndexSpaces, 'functions' | 'tables' | 'memories' | 'globals'>;
@@ -42,7 +44,7 @@ export function readExportSection(reader: ByteReader, spaces: ExportSpaces): Exp
     if (index >= counts[code]!) {
       throw new WasmError(indexOffset, `${kind} ${index} is not there: ${counts[code]} are`);
     }
-    exports.push({ name, kind, index });
+    exports.push({ name, kind, index, offset });
   }
   return exports;
 }

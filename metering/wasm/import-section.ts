@@ -20,15 +20,18 @@ export interface Import {
   readonly module: string;
   readonly name: string;
   readonly thing: ImportedThing;
+  /** Where it stands in the file that it was read from; 0 when it was read from none. */
+  readonly offset: number;
 }
 
 export function readImportSection(reader: ByteReader, typeCount: number): Import[] {
   const count = reader.count('imports', MAX_IMPORTS, 4);
   const imports: Import[] = [];
   for (let index = 0; index < count; index++) {
+    const { offset } = reader;
     const module = reader.name();
     const name = reader.name();
-    imports.push({ module, name, thing: readImportedThing(reader, typeCount) });
+    imports.push({ module, name, thing: readImportedThing(reader, typeCount), offset });
   }
   return imports;
 }
