@@ -1,0 +1,50 @@
+// What a failed call means to an agent.
+import { Code, ConnectError } from '@connectrpc/connect';
+
+import { ErrorInfoSchema } from '#gen/google/rpc/error_details_pb';
+
+/** The reason that the contract documents at the RPC; empty where the failure has none. */
+export function reasonOf(error: unknown): string {
+  return error instanceof ConnectError ? (error.findDetails(ErrorInfoSchema)[0]?.reason ?? '') : '';
+}
+
+/** A fact that goes with the reason, by name. */
+export function factOf(error: unknown, name: string): string | null {
+  if (!(error instanceof ConnectError)) return null;
+  return error.findDetails(ErrorInfoSchema)[0]?.metadata[name] ?? null;
+}
+
+/** One line for the log: code, reason and text of the failure. */
+export function failureText(error: unknown): string {
+  if (!(error instanceof ConnectError)) return error instanceof Error ? error.message : String(error);
+  const reason = reasonOf(error);
+  return `${Code[error.code]}${reason === '' ? '' : ` (${reason})`}: ${error.rawMessage}`;
+}
+
+/**
+ * Whether the same call may succeed later: the network, a control plane that stops or is overloaded. A cut
+ * connection shows as Canceled though nobody here cancelled.
+ */
+export function isPassing(error: unknown): boolean {
+  if (!(error instanceof ConnectError)) return false;
+  switch (error.code) {
+    case Code.Unavailable:
+    case Code.Canceled:
+    case Code.DeadlineExceeded:
+    case Code.Aborted:
+    case Code.ResourceExhausted:
+    case Code.Internal:
+    case Code.Unknown:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** Whether the control plane does not know this node (any more). */
+export function isNotAllowed(error: unknown): boolean {
+  return (
+    error instanceof ConnectError &&
+    (error.code === Code.Unauthenticated || error.code === Code.PermissionDenied)
+  );
+}

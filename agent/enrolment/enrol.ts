@@ -1,0 +1,242 @@
+// Enrolment as the agent does it: a key that stays here, an account that the owner connects in a browser,
+// a certificate for that key. Every call is repeated with the same key and state until it is answered.
+import { ConnectError, type Client } from '@connectrpc/connect';
+import type { X509Certificate } from 'node:crypto';
+import type { Logger } from 'pino';
+
+import {
+  EnrolmentService,
+  ProofChannel,
+  type EnrolRequest,
+  type EnrolResponse,
+  type StartEnrolmentResponse,
+} from '#gen/gapjunction/node/v1/enrolment_pb';
+import { lengthPrefixed, utf8 } from '../../protocol/bytes.ts';
+import type { Clock, Random } from '../clock.ts';
+import { addressText, type Address } from '../control-plane/address.ts';
+import { connectTo, fetchRoot } from '../control-plane/connection.ts';
+import { factOf, failureText, reasonOf } from '../control-plane/rpc-failure.ts';
+import { AgentError } from '../error.ts';
+import type { TellEvent } from '../events.ts';
+import type { AgentFolder } from '../folder.ts';
+import { certificateRequest } from '../identity/certificate-request.ts';
+import { acceptIssued, identityOfRecord, type NodeIdentity } from '../identity/identity.ts';
+import { erasePending, writeIdentity } from '../identity/identity-file.ts';
+import { eraseNodeKey, generateNodeKey, storeNodeKey, type NodeKey } from '../identity/node-key.ts';
+import type { RootPin } from '../identity/pinned-root.ts';
+import { listenOnLoopback, type LoopbackListener } from './loopback-listener.ts';
+import { untilAnswered } from './retry.ts';
+
+/** A state lives for 10 minutes; counted here, since this machine's clock may be off. */
+const STATE_LIFE_MS = 600_000;
+
+export interface EnrolOptions {
+  readonly folder: AgentFolder;
+  /** Replicas of the control plane; at least one. */
+  readonly addresses: readonly Address[];
+  readonly pin: RootPin;
+  /** Take over the node that the account already has. */
+  readonly replace: boolean;
+  /** The node's expired identity: proves who it is without a browser. */
+  readonly old: NodeIdentity | null;
+  /** Ask for a code to paste instead of a redirect to this machine. */
+  readonly returnCode: boolean;
+  /** Reads the pasted code. */
+  readonly readReturnCode: (signal: AbortSignal) => Promise<string>;
+  readonly tell: TellEvent;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+type Proof = EnrolRequest['proof'];
+
+/**
+ * Enrols this machine and answers its identity, which is on disk by then.
+ * Throws AgentError: CONTROL_PLANE_UNREACHABLE, CONTROL_PLANE_UNTRUSTED, ENROLMENT_REFUSED with what to
+ * do next, ENROLMENT_TIMED_OUT when the owner did not come back within 10 minutes.
+ */
+export async function enrol(options: EnrolOptions): Promise<NodeIdentity> {
+  const { folder, clock } = options;
+  const { root, address } = await reach(options);
+  const connection = connectTo(address, { root, certificate: null });
+  const key = generateNodeKey();
+  storeNodeKey(folder.keyFolder, key);
+  try {
+    const answer = await obtain(options, { key, client: connection.client(EnrolmentService) });
+    const issued = acceptIssued(answer.identity, {
+      root,
+      key,
+      now: clock.now(),
+      expectedNodeId: options.old?.nodeId ?? null,
+    });
+    const record = {
+      version: 1 as const,
+      addresses: options.addresses.map(addressText),
+      root: new Uint8Array(root.raw),
+      ...issued,
+      retired: [],
+    };
+    writeIdentity(folder, record);
+    erasePending(folder);
+    const identity = identityOfRecord(folder, record);
+    options.tell({
+      event: 'enrolled',
+      nodeId: identity.nodeId,
+      certificateExpiresAtMs: identity.certificate.notAfterMs,
+    });
+    return identity;
+  } catch (error) {
+    eraseNodeKey(folder.keyFolder, key.keyId);
+    throw explain(error, connection.distrust());
+  } finally {
+    connection.close();
+  }
+}
+
+/** The first replica that answers, and the pinned root that it presents. */
+async function reach({
+  addresses,
+  pin,
+}: EnrolOptions): Promise<{ root: X509Certificate; address: Address }> {
+  let failure: unknown = new AgentError('OPTION_REFUSED', 'enrolling: give --address host:port');
+  for (const address of addresses) {
+    try {
+      return { root: await fetchRoot(address, pin), address };
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+/** Start, proof, Enrol, within the life of the state. */
+async function obtain(
+  options: EnrolOptions,
+  { key, client }: { readonly key: NodeKey; readonly client: Client<typeof EnrolmentService> },
+): Promise<EnrolResponse> {
+  const { clock, log } = options;
+  const overtime = new AbortController();
+  const signal = AbortSignal.any([options.signal, overtime.signal]);
+  const stopTimer = clock.after(STATE_LIFE_MS, () => overtime.abort(timedOut()));
+  const listener =
+    options.old === null && !options.returnCode ? await listenOnLoopback() : null;
+  const repeat = <T>(call: () => Promise<T>) =>
+    untilAnswered(call, {
+      clock,
+      random: options.random,
+      signal,
+      onFailure: (error) =>
+        log.warn({ cause: failureText(error) }, 'enrolling: the control plane did not answer, trying again'),
+    });
+  try {
+    const started = await repeat(() =>
+      client.startEnrolment(
+        { publicKeySha256: key.keyId, loopbackPort: listener?.port ?? 0 },
+        { signal },
+      ),
+    );
+    const csr = await certificateRequest(key);
+    const proof = await prove(options, { started, csr, listener, signal });
+    return await repeat(() =>
+      client.enrol({ csr, state: started.state, proof, replace: options.replace }, { signal }),
+    );
+  } catch (error) {
+    // An aborted call fails as Canceled; why it was aborted says more.
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    stopTimer();
+    await listener?.close();
+  }
+}
+
+async function prove(
+  options: EnrolOptions,
+  {
+    started,
+    csr,
+    listener,
+    signal,
+  }: {
+    readonly started: StartEnrolmentResponse;
+    readonly csr: Uint8Array;
+    readonly listener: LoopbackListener | null;
+    readonly signal: AbortSignal;
+  },
+): Promise<Proof> {
+  const { old, tell, clock } = options;
+  if (old !== null) {
+    const [certificate] = old.chain;
+    if (certificate === undefined) throw new RangeError('An identity without certificate');
+    const signature = old.key.sign(oldCertificateMessage({ state: started.state, csr }));
+    return { case: 'oldCertificate', value: { $typeName: 'gapjunction.node.v1.OldCertificate', certificate, signature } };
+  }
+  tell({
+    event: 'connect_url',
+    url: started.connectUrl,
+    expiresAtMs: clock.now() + STATE_LIFE_MS,
+  });
+  if (listener === null || started.proofChannel === ProofChannel.RETURN_CODE) {
+    tell({ event: 'return_code_wanted' });
+    return { case: 'returnCode', value: await options.readReturnCode(signal) };
+  }
+  const redirect = await listener.redirect(started.state, signal);
+  if (redirect.kind === 'code') return { case: 'stripeCode', value: redirect.code };
+  throw new AgentError(
+    'ENROLMENT_REFUSED',
+    `connecting a Stripe account: Stripe answered '${redirect.error}'${redirect.description === '' ? '' : ` (${redirect.description})`}; run 'agent enrol' again and accept`,
+  );
+}
+
+/** What the old key signs: `"gap-junction/enrol-old-certificate/v1\n" || LP(state) || LP(csr)`. */
+export function oldCertificateMessage({
+  state,
+  csr,
+}: {
+  readonly state: string;
+  readonly csr: Uint8Array;
+}): Uint8Array {
+  return Buffer.concat([
+    utf8('gap-junction/enrol-old-certificate/v1\n'),
+    lengthPrefixed(utf8(state)),
+    lengthPrefixed(csr),
+  ]);
+}
+
+const NEXT_STEP: Readonly<Record<string, string>> = {
+  ALREADY_BOUND:
+    "this Stripe account already has a node; to move that node to this machine (its older certificates end at once), run 'agent enrol --replace'",
+  ACCOUNT_UNVERIFIED: 'finish the account at Stripe, then enrol again',
+  STATE_UNKNOWN: "the 10 minutes are over; run 'agent enrol' again",
+  CODE_UNKNOWN: "Stripe does not know this code; run 'agent enrol' again",
+  CODE_USED: "this code was used before; run 'agent enrol' again",
+  CERTIFICATE_UNUSABLE:
+    "the old certificate cannot prove this node any more; run 'agent enrol --replace' and connect the account again",
+};
+
+function explain(error: unknown, distrust: string | null): unknown {
+  if (distrust !== null) {
+    return new AgentError(
+      'CONTROL_PLANE_UNTRUSTED',
+      `connecting to the control plane: ${distrust}; its certificate must lead to the pinned root and name the host in --address`,
+      { cause: error },
+    );
+  }
+  if (!(error instanceof ConnectError)) return error;
+  const reason = reasonOf(error);
+  const missing = factOf(error, 'missing');
+  const next = NEXT_STEP[reason] ?? 'see the control plane log for this call';
+  return new AgentError(
+    'ENROLMENT_REFUSED',
+    `enrolling: ${failureText(error)}${missing === null ? '' : `, missing: ${missing}`}; ${next}`,
+    { cause: error },
+  );
+}
+
+function timedOut(): AgentError {
+  return new AgentError(
+    'ENROLMENT_TIMED_OUT',
+    "enrolling: no account was connected within 10 minutes; run 'agent enrol' again",
+  );
+}
