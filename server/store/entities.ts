@@ -5,6 +5,8 @@ import { CertificateChainSchema } from '../bills/certificate-chain.entity.ts';
 import { JobSchema } from '../jobs/job.entity.ts';
 import { ModuleSchema } from '../jobs/module.entity.ts';
 import { AttemptSchema } from '../placement/attempt.entity.ts';
+import { EnrolmentSchema } from '../enrolment/enrolment.entity.ts';
+import { NodeSchema } from '../nodes/node.entity.ts';
 import { AuditEntrySchema } from '../audit/audit.entity.ts';
 import { CertificateSchema } from '../certificates/certificate.entity.ts';
 import { ClientSchema, OperatorSchema } from '../clients/client.entity.ts';
@@ -29,4 +31,6 @@ export const entities: EntitySchema[] = [
   AttemptSchema,
   BillSchema,
   CertificateChainSchema,
+  NodeSchema,
+  EnrolmentSchema,
 ];

@@ -9,6 +9,7 @@ import { CertificatesMigration } from './migrations/certificates.ts';
 import { ClientsMigration } from './migrations/clients.ts';
 import { ClockMigration } from './migrations/clock.ts';
 import { LedgerMigration } from './migrations/ledger.ts';
+import { NodesMigration } from './migrations/nodes.ts';
 
 export const migrations: { name: string; class: Constructor<Migration> }[] = [
   { name: '0001-clock', class: ClockMigration },
@@ -18,4 +19,5 @@ export const migrations: { name: string; class: Constructor<Migration> }[] = [
   { name: '0005-ledger', class: LedgerMigration },
   { name: '0006-jobs', class: JobsMigration },
   { name: '0007-bills', class: BillsMigration },
+  { name: '0008-nodes', class: NodesMigration },
 ];

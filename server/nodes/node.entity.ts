@@ -1,0 +1,36 @@
+import { defineEntity, p } from '@mikro-orm/core';
+
+export const NodeSchema = defineEntity({
+  name: 'Node',
+  tableName: 'node',
+  indexes: [{ properties: ['enrolledMs', 'nodeId'] }],
+  properties: {
+    /** `n-...`, for ever the same for one account. */
+    nodeId: p.text().primary(),
+    /** Stripe's `acct_...`. */
+    accountId: p.text().unique(),
+    standing: p.enum(['enrolled', 'draining', 'revoked'] as const),
+    enrolledMs: p.bigint('number'),
+    /** Renews since it enrolled, last. */
+    renewalCounter: p.bigint('bigint'),
+    /** SHA-256 of the newest certificate's SubjectPublicKeyInfo. */
+    keyId: p.blob(),
+    /** The newest certificate and its issuer, DER: the answer to a repeated Renew. */
+    certificate: p.blob(),
+    issuerCertificate: p.blob(),
+    certificateSerial: p.text(),
+    certificateNotAfterMs: p.bigint('number'),
+    /** Of the last accepted beat; written in batches, up to 2 s late. */
+    lastBeatMs: p.bigint('number').nullable(),
+    /** Since when it is lost; unset while it is live, and for one that never beat. */
+    lostMs: p.bigint('number').nullable(),
+    slots: p.integer(),
+    agentVersion: p.text(),
+    engineVersion: p.text(),
+    residentMemoryBytes: p.bigint('bigint'),
+    fuelSinceStart: p.bigint('bigint'),
+  },
+});
+
+export class Node extends NodeSchema.class {}
+NodeSchema.setClass(Node);

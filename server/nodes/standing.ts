@@ -1,0 +1,37 @@
+// What a node may do. A small table: every standing, every event.
+
+export type Standing = 'enrolled' | 'draining' | 'revoked';
+
+export type StandingEvent =
+  /** An operator ends its certificates for good. */
+  | 'revoke'
+  /** An operator lets it finish what it runs, and gives it nothing new. */
+  | 'drain'
+  /** An operator takes the drain back. */
+  | 'resume'
+  /** Its owner proved the account again, with `replace`. */
+  | 'replace';
+
+/** `null`: the event is refused in that standing. */
+const TRANSITIONS: Readonly<Record<Standing, Readonly<Record<StandingEvent, Standing | null>>>> = {
+  enrolled: { revoke: 'revoked', drain: 'draining', resume: 'enrolled', replace: 'enrolled' },
+  // A new key does not undo what an operator asked for.
+  draining: { revoke: 'revoked', drain: 'draining', resume: 'enrolled', replace: 'draining' },
+  // Only its owner, through Stripe, brings a revoked node back.
+  revoked: { revoke: 'revoked', drain: null, resume: null, replace: 'enrolled' },
+};
+
+/** The standing after the event, or null where it is refused. */
+export function nextStanding(standing: Standing, event: StandingEvent): Standing | null {
+  return TRANSITIONS[standing][event];
+}
+
+/** May be given new work. */
+export function takesWork(standing: Standing): boolean {
+  return standing === 'enrolled';
+}
+
+/** May call and beat at all. */
+export function mayCall(standing: Standing): boolean {
+  return standing !== 'revoked';
+}
