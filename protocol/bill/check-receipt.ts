@@ -4,7 +4,7 @@
 import { JobEnd } from '#gen/gapjunction/job/v1/bill_pb';
 import { isBelowDeadlineFloor } from './deadline-floor.ts';
 import { DIGEST_OF_NOTHING, digestText, sameBytes } from './digest.ts';
-import { endName, endRule, KILLED, wasProcessLost } from './ends.ts';
+import { endName, endRule, KILLED } from './ends.ts';
 import type { CheckedReceipt } from './receipt.ts';
 import type { CheckedWorkOrder } from './work-order.ts';
 
@@ -57,11 +57,11 @@ export const RECEIPT_RULES: readonly ReceiptRule[] = [
   },
   {
     name: 'receipt.output',
-    problem: ({ order, receipt: { output, end, endDetail } }) => {
+    problem: ({ order, receipt: { output, end } }) => {
       if (output.sizeBytes > order.limits.outputBytes) {
         return `an output of ${output.sizeBytes} bytes is more than the limit of ${order.limits.outputBytes}`;
       }
-      if (output.sizeBytes > 0n && !mayHaveOutput({ end, endDetail })) {
+      if (output.sizeBytes > 0n && !hasOutput(end)) {
         return `an output of ${output.sizeBytes} bytes cannot come from a job that ended ${endName(end)}`;
       }
       // Nothing has exactly one digest, and that digest is of nothing else.
@@ -127,8 +127,7 @@ export function checkReceipt(given: ReceiptOfOrder): readonly ReceiptProblem[] {
   });
 }
 
-/** A guest that was stopped, lost or never run gave no result. */
-function mayHaveOutput(end: Parameters<typeof wasProcessLost>[0]): boolean {
-  const rule = endRule(end.end);
-  return rule.bill && !rule.stop && !wasProcessLost(end);
+/** A guest that was stopped, that trapped or never ran gave no result. */
+function hasOutput(end: JobEnd): boolean {
+  return end === JobEnd.SUCCEEDED || end === JobEnd.GUEST_FAILED;
 }

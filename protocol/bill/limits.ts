@@ -30,8 +30,8 @@ export const MAX_LIMITS: LimitValues = {
   memoryBytes: KIB * MIB,
   // An uploaded output is as large as an uploaded input.
   outputBytes: 64n * MIB,
-  // Logs are for reading; results have their own channel.
-  logBytes: 4n * MIB,
+  // Logs are for a person to read; results have their own channel.
+  logBytes: MIB,
 };
 
 /** Wasm's page: no memory is smaller. */

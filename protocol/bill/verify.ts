@@ -33,6 +33,8 @@ export interface VerifyOptions {
   readonly rootCertificate: X509Certificate;
   /** Where every signer must belong; default: where the settlement's signer does. */
   readonly trustDomain?: string;
+  /** SHA-256 of each profile's document by its name; default: the profile is not checked. */
+  readonly profileDigests?: ReadonlyMap<string, Uint8Array>;
   /** Runs the job again; default: no replay. */
   readonly replay?: Replay;
 }
@@ -80,6 +82,7 @@ export async function verifyBill(bill: Bill, options: VerifyOptions): Promise<Bi
   if (settlement !== null && order !== null && receipt !== null) {
     const documents = { settlement, order, receipt };
     verifyTerms(documents, checks);
+    verifyProfile(order.content, options, checks);
     await verifyReplay(documents, options.replay, checks);
   } else {
     checks.skip('terms', 'not all of the three documents hold');
@@ -153,6 +156,18 @@ function verifyTrustDomain(
     'trust-domain',
     other === undefined ? null : `a signer belongs to "${other}" instead of "${expected}"`,
   );
+}
+
+function verifyProfile(
+  { profile, profileDigest }: CheckedWorkOrder,
+  { profileDigests }: VerifyOptions,
+  checks: CheckList,
+): void {
+  if (profileDigests === undefined) return;
+  const known = profileDigests.get(profile);
+  if (known === undefined) checks.note('order.profile', `the profile "${profile}" is not known`);
+  else if (sameBytes(known, profileDigest)) checks.note('order.profile', null);
+  else checks.note('order.profile', `the document of "${profile}" is another one`);
 }
 
 function verifyTerms({ order, receipt, settlement }: Documents, checks: CheckList): void {
