@@ -29,3 +29,4 @@ export {
   isBelowFloor,
 } from './engine/stop.ts';
 export { digestStopState } from './engine/stop-state.ts';
+export { whyImportRefused } from './capabilities.ts';

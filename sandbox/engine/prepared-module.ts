@@ -2,8 +2,8 @@
 // metered, compiled. Happens inside the sandbox, so that hostile bytes meet no parser outside of it that
 // runs beside a key.
 import { MemoryAboveCap, WasmError, meterModule, readModule } from '../../metering/metering.ts';
-import type { ImportReport, MeteredModule, ModuleReport } from '../../metering/metering.ts';
-import { CAPABILITIES } from '../capabilities.ts';
+import type { MeteredModule, ModuleReport } from '../../metering/metering.ts';
+import { isSignature, whyImportRefused } from '../capabilities.ts';
 import type { GuestEntry } from './guest-run.ts';
 
 export interface PreparedModule {
@@ -36,7 +36,10 @@ export function prepareModule(bytes: Uint8Array, maxMemoryPages: number): Prepar
   let metered: MeteredModule;
   try {
     report = readModule(bytes);
-    for (const wanted of report.imports) checkImport(wanted);
+    for (const wanted of report.imports) {
+      const reason = whyImportRefused(wanted);
+      if (reason !== null) throw new ModuleRefused(reason);
+    }
     metered = meterModule(bytes, { maxMemoryPages });
   } catch (error) {
     if (error instanceof WasmError || error instanceof MemoryAboveCap)
@@ -69,36 +72,6 @@ export function checkEntry(report: ModuleReport, entry: GuestEntry): void {
 
 export function entryName(entry: GuestEntry): string {
   return ENTRY_NAMES[entry];
-}
-
-function checkImport(wanted: ImportReport): void {
-  const name = `${wanted.module}.${wanted.name}`;
-  if (wanted.type.kind !== 'function') {
-    throw new ModuleRefused(
-      `the module imports the ${wanted.kind} ${name}: only functions exist here`,
-    );
-  }
-  const functions = CAPABILITIES.get(wanted.module);
-  if (functions === undefined) {
-    const known = [...CAPABILITIES.keys()].join(' and ');
-    throw new ModuleRefused(`the module imports ${name}: only ${known} exist here`);
-  }
-  const host = functions.get(wanted.name);
-  if (host === undefined)
-    throw new ModuleRefused(`the module imports ${name}, which does not exist`);
-  if (!isSignature(wanted.type.type, host.params, host.results)) {
-    throw new ModuleRefused(
-      `the module imports ${name} with another type than (${host.params.join(', ')}) -> (${host.results.join(', ')})`,
-    );
-  }
-}
-
-function isSignature(
-  type: { readonly parameters: readonly string[]; readonly results: readonly string[] },
-  parameters: readonly string[],
-  results: readonly string[],
-): boolean {
-  return type.parameters.join() === parameters.join() && type.results.join() === results.join();
 }
 
 function compile(metered: Uint8Array, original: Uint8Array): WebAssembly.Module {
