@@ -71,14 +71,10 @@ function printReport(
 }
 
 function typeText(type: ExternalType): string {
-  switch (type.kind) {
-    case 'function':
-      return `(${type.type.parameters.join(', ')}) -> (${type.type.results.join(', ')})`;
-    case 'memory':
-      return `memory ${type.size.min} pages`;
-    case 'table':
-      return `table of ${type.size.min} ${type.element}`;
-    default:
-      return `${type.mutable ? 'mutable ' : ''}global ${type.value}`;
+  if (type.kind === 'function') {
+    return `(${type.type.parameters.join(', ')}) -> (${type.type.results.join(', ')})`;
   }
+  if (type.kind === 'memory') return `memory ${type.size.min} pages`;
+  if (type.kind === 'table') return `table of ${type.size.min} ${type.element}`;
+  return `${type.mutable ? 'mutable ' : ''}global ${type.value}`;
 }
