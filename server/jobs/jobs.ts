@@ -1,0 +1,258 @@
+// A job's life, and its attempts': which state follows from which event. Pure; whoever calls has the job's
+// row locked and writes back what comes out.
+//
+//   queued --lease--> running --receipt accepted--> settling --settlement signed--> ended
+//     ^                  |
+//     +--attempt failed--+--the last one, or cancelled--> ended
+//
+// An event about an attempt names it, and is refused unless it is the current one: that, with the fencing
+// number in the row, is why a job is never paid twice.
+
+/** A job is tried on so many nodes at most; what fails three times is likely to fail always. */
+export const MAX_ATTEMPTS = 3;
+
+/** Names of the contract's JobEnd. */
+export type End =
+  | 'SUCCEEDED'
+  | 'GUEST_FAILED'
+  | 'OUT_OF_FUEL'
+  | 'OUTPUT_TOO_LARGE'
+  | 'TRAPPED'
+  | 'DEADLINE_EXCEEDED'
+  | 'CANCELLED'
+  | 'QUEUE_TIMEOUT'
+  | 'INVALID_MODULE'
+  | 'NODE_FAULT';
+
+export interface EndOfJob {
+  readonly end: End;
+  readonly endDetail: string;
+  readonly endedMs: number;
+}
+
+export type JobState =
+  | { readonly kind: 'queued' }
+  /** Its last attempt holds a lease. */
+  | { readonly kind: 'running' }
+  /** Its last attempt is paid; the settlement waits for its signature. */
+  | ({ readonly kind: 'settling' } & EndOfJob)
+  | ({ readonly kind: 'ended' } & EndOfJob);
+
+export type AttemptState =
+  | { readonly kind: 'leased' }
+  | { readonly kind: 'acknowledged' }
+  | { readonly kind: 'completed'; readonly endedMs: number }
+  | { readonly kind: 'failed'; readonly endedMs: number; readonly failure: string };
+
+export interface Attempt {
+  readonly attemptId: string;
+  readonly nodeId: string;
+  /** 1 for the first, rising by one. */
+  readonly fence: number;
+  readonly leasedMs: number;
+  readonly acknowledgeByMs: number;
+  readonly leaseEndMs: number;
+  readonly state: AttemptState;
+}
+
+export interface Job {
+  readonly jobId: string;
+  readonly clientId: string;
+  /** Rises with each change. */
+  readonly revision: bigint;
+  readonly state: JobState;
+  readonly cancelRequested: boolean;
+  readonly submittedMs: number;
+  /** First to last. */
+  readonly attempts: readonly Attempt[];
+}
+
+export type JobEvent =
+  | {
+      readonly kind: 'lease';
+      readonly attempt: Pick<Attempt, 'attemptId' | 'nodeId' | 'acknowledgeByMs' | 'leaseEndMs'>;
+    }
+  | { readonly kind: 'acknowledge'; readonly attemptId: string }
+  | { readonly kind: 'fail-attempt'; readonly attemptId: string; readonly failure: string }
+  | {
+      readonly kind: 'accept-receipt';
+      readonly attemptId: string;
+      readonly end: End;
+      readonly endDetail: string;
+    }
+  | { readonly kind: 'sign-settlement' }
+  | { readonly kind: 'cancel' }
+  | { readonly kind: 'time-out-of-queue' };
+
+export type Outcome =
+  | {
+      readonly kind: 'changed';
+      readonly job: Job;
+      /** Its hold goes back whole. */ readonly released: boolean;
+    }
+  /** The event happened before. */
+  | { readonly kind: 'unchanged' }
+  | { readonly kind: 'refused'; readonly reason: Refusal };
+
+export type Refusal = 'NOT_QUEUED' | 'NOT_RUNNING' | 'NOT_SETTLING' | 'ATTEMPT_STALE' | 'TOO_LATE';
+
+/** The attempt that may write, or null. */
+export function currentAttempt(job: Job): Attempt | null {
+  return job.state.kind === 'running' ? (job.attempts.at(-1) ?? null) : null;
+}
+
+/** What the event makes of the job at this time (Unix milliseconds, of the database). */
+export function apply(job: Job, event: JobEvent, nowMs: number): Outcome {
+  switch (event.kind) {
+    case 'lease':
+      return lease(job, event.attempt, nowMs);
+    case 'acknowledge':
+      return acknowledge(job, event.attemptId, nowMs);
+    case 'fail-attempt':
+      return failAttempt(job, event, nowMs);
+    case 'accept-receipt':
+      return acceptReceipt(job, event, nowMs);
+    case 'sign-settlement':
+      return signSettlement(job);
+    case 'cancel':
+      return cancel(job, nowMs);
+    case 'time-out-of-queue':
+      return job.state.kind === 'queued'
+        ? endWithoutBill(job, { end: 'QUEUE_TIMEOUT', endDetail: '', endedMs: nowMs })
+        : refused('NOT_QUEUED');
+    default:
+      return event satisfies never;
+  }
+}
+
+function lease(
+  job: Job,
+  terms: Pick<Attempt, 'attemptId' | 'nodeId' | 'acknowledgeByMs' | 'leaseEndMs'>,
+  nowMs: number,
+): Outcome {
+  if (job.state.kind !== 'queued') return refused('NOT_QUEUED');
+  const attempt: Attempt = {
+    ...terms,
+    fence: job.attempts.length + 1,
+    leasedMs: nowMs,
+    state: { kind: 'leased' },
+  };
+  return changed(job, { state: { kind: 'running' }, attempts: [...job.attempts, attempt] });
+}
+
+function acknowledge(job: Job, attemptId: string, nowMs: number): Outcome {
+  const attempt = currentAttempt(job);
+  if (attempt?.attemptId !== attemptId) return refused('ATTEMPT_STALE');
+  if (attempt.state.kind === 'acknowledged') return { kind: 'unchanged' };
+  if (nowMs > attempt.acknowledgeByMs) return refused('TOO_LATE');
+  return changed(job, { attempts: withLast(job, { ...attempt, state: { kind: 'acknowledged' } }) });
+}
+
+function failAttempt(
+  job: Job,
+  { attemptId, failure }: { readonly attemptId: string; readonly failure: string },
+  nowMs: number,
+): Outcome {
+  const attempt = currentAttempt(job);
+  if (attempt?.attemptId !== attemptId) return refused('ATTEMPT_STALE');
+  const attempts = withLast(job, {
+    ...attempt,
+    state: { kind: 'failed', endedMs: nowMs, failure },
+  });
+  const end = endAfterFailure({ ...job, attempts });
+  return end === null
+    ? changed(job, { attempts, state: { kind: 'queued' } })
+    : endWithoutBill({ ...job, attempts }, { ...end, endedMs: nowMs });
+}
+
+/** How a job ends whose last attempt just failed; null when it is tried once more. */
+function endAfterFailure(job: Job): Pick<EndOfJob, 'end' | 'endDetail'> | null {
+  const failure = failureOf(job.attempts.at(-1));
+  if (job.cancelRequested) return { end: 'CANCELLED', endDetail: '' };
+  // One node may lie about a module or be broken; two that agree are believed.
+  if (nodesThatFailedWith(job, 'INVALID_MODULE').size >= 2) {
+    return { end: 'INVALID_MODULE', endDetail: '' };
+  }
+  if (job.attempts.length < MAX_ATTEMPTS) return null;
+  return failure === 'INVALID_MODULE'
+    ? { end: 'INVALID_MODULE', endDetail: '' }
+    : { end: 'NODE_FAULT', endDetail: failure };
+}
+
+function acceptReceipt(
+  job: Job,
+  receipt: { readonly attemptId: string; readonly end: End; readonly endDetail: string },
+  nowMs: number,
+): Outcome {
+  const attempt = currentAttempt(job);
+  if (attempt?.attemptId !== receipt.attemptId) return refused('ATTEMPT_STALE');
+  return changed(job, {
+    state: { kind: 'settling', end: receipt.end, endDetail: receipt.endDetail, endedMs: nowMs },
+    attempts: withLast(job, { ...attempt, state: { kind: 'completed', endedMs: nowMs } }),
+  });
+}
+
+function signSettlement(job: Job): Outcome {
+  if (job.state.kind === 'ended') return { kind: 'unchanged' };
+  if (job.state.kind !== 'settling') return refused('NOT_SETTLING');
+  return changed(job, { state: { ...job.state, kind: 'ended' } });
+}
+
+function cancel(job: Job, nowMs: number): Outcome {
+  switch (job.state.kind) {
+    case 'queued':
+      return endWithoutBill(
+        { ...job, cancelRequested: true },
+        { end: 'CANCELLED', endDetail: '', endedMs: nowMs },
+      );
+    case 'running':
+      return job.cancelRequested ? { kind: 'unchanged' } : changed(job, { cancelRequested: true });
+    case 'settling':
+    case 'ended':
+      return { kind: 'unchanged' };
+    default:
+      return job.state satisfies never;
+  }
+}
+
+/** The nodes of the failed attempts: chosen again only when there is no other. */
+export function failedNodes(job: Job): ReadonlySet<string> {
+  return new Set(
+    job.attempts.filter(({ state }) => state.kind === 'failed').map(({ nodeId }) => nodeId),
+  );
+}
+
+/** The nodes whose attempts failed for this reason. */
+export function nodesThatFailedWith(job: Job, failure: string): ReadonlySet<string> {
+  return new Set(
+    job.attempts.filter((attempt) => failureOf(attempt) === failure).map(({ nodeId }) => nodeId),
+  );
+}
+
+function failureOf(attempt: Attempt | undefined): string {
+  return attempt?.state.kind === 'failed' ? attempt.state.failure : '';
+}
+
+function withLast(job: Job, attempt: Attempt): readonly Attempt[] {
+  return [...job.attempts.slice(0, -1), attempt];
+}
+
+function changed(job: Job, change: Partial<Job>): Outcome {
+  return {
+    kind: 'changed',
+    job: { ...job, ...change, revision: job.revision + 1n },
+    released: false,
+  };
+}
+
+function endWithoutBill(job: Job, end: EndOfJob): Outcome {
+  return {
+    kind: 'changed',
+    job: { ...job, state: { kind: 'ended', ...end }, revision: job.revision + 1n },
+    released: true,
+  };
+}
+
+function refused(reason: Refusal): Outcome {
+  return { kind: 'refused', reason };
+}
