@@ -122,6 +122,8 @@ export function postingsOf(event: LedgerEvent): readonly Posting[] {
         line('client_available', event.clientId, event.heldMicrocents),
       ];
     }
+    default:
+      return event satisfies never;
   }
 }
 

@@ -8,6 +8,14 @@ import { AttemptSchema } from '../placement/attempt.entity.ts';
 import { EnrolmentSchema } from '../enrolment/enrolment.entity.ts';
 import { NodeSchema } from '../nodes/node.entity.ts';
 import { AuditEntrySchema } from '../audit/audit.entity.ts';
+import {
+  BlobChunkSchema,
+  BlobErasureSchema,
+  BlobSchema,
+  BlobUploadSchema,
+  BlobUseSchema,
+  ClientStorageSchema,
+} from '../blobs/blob.entity.ts';
 import { CertificateSchema } from '../certificates/certificate.entity.ts';
 import { ClientSchema, OperatorSchema } from '../clients/client.entity.ts';
 import {
@@ -26,6 +34,12 @@ export const entities: EntitySchema[] = [
   LedgerPostingSchema,
   ClientBalanceSchema,
   NodeBalanceSchema,
+  BlobSchema,
+  BlobUseSchema,
+  BlobUploadSchema,
+  BlobErasureSchema,
+  BlobChunkSchema,
+  ClientStorageSchema,
   ModuleSchema,
   JobSchema,
   AttemptSchema,

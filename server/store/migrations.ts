@@ -3,6 +3,7 @@
 import type { Constructor } from '@mikro-orm/core';
 import type { Migration } from '@mikro-orm/migrations';
 import { BillsMigration } from './migrations/bills.ts';
+import { BlobsMigration } from './migrations/blobs.ts';
 import { JobsMigration } from './migrations/jobs.ts';
 import { AuditMigration } from './migrations/audit.ts';
 import { CertificatesMigration } from './migrations/certificates.ts';
@@ -20,4 +21,5 @@ export const migrations: { name: string; class: Constructor<Migration> }[] = [
   { name: '0006-jobs', class: JobsMigration },
   { name: '0007-bills', class: BillsMigration },
   { name: '0008-nodes', class: NodesMigration },
+  { name: '0009-blobs', class: BlobsMigration },
 ];

@@ -1,0 +1,98 @@
+// Blobs, their uses, and uploads under way. What the columns mean:
+import { defineEntity, p } from '@mikro-orm/core';
+import { HOLDER_KINDS, UPLOADER_KINDS } from './blob.ts';
+
+export const BlobSchema = defineEntity({
+  name: 'Blob',
+  tableName: 'blob',
+  checks: [
+    {
+      name: 'blob_place_check',
+      expression: '(sealed is null) <> (content_id is null)',
+    },
+  ],
+  properties: {
+    digest: p.uint8array().primary(),
+    sizeBytes: p.integer(),
+    /** AES-256, drawn for this blob alone; erasing the row erases the bytes, wherever they lie. */
+    key: p.uint8array(),
+    /** The content itself, sealed, where it is short. */
+    sealed: p.uint8array().nullable(),
+    /** Where a large content lies: the name of its chunks in BlobContents. */
+    contentId: p.text().nullable(),
+    createdMs: p.bigint('number'),
+  },
+});
+export class Blob extends BlobSchema.class {}
+BlobSchema.setClass(Blob);
+
+/** Who needs a blob. One without a use is erased. */
+export const BlobUseSchema = defineEntity({
+  name: 'BlobUse',
+  tableName: 'blob_use',
+  properties: {
+    /** On whose behalf: who may read it, and whose share of the store it counts against. */
+    clientId: p.text().primary(),
+    blob: () => p.manyToOne(Blob).primary().name('digest').index('blob_use_digest_index'),
+    holderKind: p.enum(HOLDER_KINDS).primary(),
+    holderId: p.text().primary(),
+    /** 0 where another use of the client's counts for this blob. */
+    countedBytes: p.integer(),
+    sinceMs: p.bigint('number'),
+  },
+});
+export class BlobUse extends BlobUseSchema.class {}
+BlobUseSchema.setClass(BlobUse);
+
+/** A large blob of which a part is stored. */
+export const BlobUploadSchema = defineEntity({
+  name: 'BlobUpload',
+  tableName: 'blob_upload',
+  properties: {
+    holderKind: p.enum(UPLOADER_KINDS).primary(),
+    holderId: p.text().primary(),
+    digest: p.uint8array().primary(),
+    clientId: p.text(),
+    sizeBytes: p.integer(),
+    countedBytes: p.integer(),
+    key: p.uint8array(),
+    contentId: p.text(),
+    lastByteMs: p.bigint('number').index('blob_upload_last_byte_ms_index'),
+  },
+});
+export class BlobUpload extends BlobUploadSchema.class {}
+BlobUploadSchema.setClass(BlobUpload);
+
+export const BlobErasureSchema = defineEntity({
+  name: 'BlobErasure',
+  tableName: 'blob_erasure',
+  properties: { contentId: p.text().primary() },
+});
+export class BlobErasure extends BlobErasureSchema.class {}
+BlobErasureSchema.setClass(BlobErasure);
+
+/** Chunks of large contents, where the database keeps them. */
+export const BlobChunkSchema = defineEntity({
+  name: 'BlobChunk',
+  tableName: 'blob_chunk',
+  properties: {
+    contentId: p.text().primary(),
+    chunkIndex: p.integer().primary(),
+    sealed: p.uint8array(),
+  },
+});
+export class BlobChunk extends BlobChunkSchema.class {}
+BlobChunkSchema.setClass(BlobChunk);
+
+/** How much of the store a client fills. */
+export const ClientStorageSchema = defineEntity({
+  name: 'ClientStorage',
+  tableName: 'client_storage',
+  checks: [{ name: 'client_storage_used_check', expression: 'used_bytes >= 0' }],
+  properties: {
+    clientId: p.text().primary(),
+    usedBytes: p.bigint('number'),
+  },
+});
+export class ClientStorage extends ClientStorageSchema.class {}
+ClientStorageSchema.setClass(ClientStorage);

@@ -1,0 +1,125 @@
+// What a blob is, who may need one, and how an upload goes on. Pure.
+import { RpcError } from '../rpc/error.ts';
+import { DIGEST_OF_NOTHING, sameBytes } from '../../protocol/bill/digest.ts';
+
+/**
+ * Who needs a blob:
+ * - client: uploaded it, until DeleteBlob;
+ * - job: its input or module, while the job has not ended: keeps the client from deleting it;
+ * - attempt: an output that a node uploaded, before its receipt was accepted;
+ * - output: of a job that ended, for the client to download.
+ */
+export const HOLDER_KINDS = ['client', 'job', 'attempt', 'output'] as const;
+export const UPLOADER_KINDS = ['client', 'attempt'] as const;
+
+export interface BlobHolder {
+  readonly kind: (typeof HOLDER_KINDS)[number];
+  /** `c-...`, `j-...` (job and output) or `a-...`. */
+  readonly id: string;
+  /** On whose behalf; of kind client, the id again. */
+  readonly clientId: string;
+}
+
+export type Uploader = BlobHolder & { readonly kind: (typeof UPLOADER_KINDS)[number] };
+
+export const clientHolder = (clientId: string): Uploader => ({
+  kind: 'client',
+  id: clientId,
+  clientId,
+});
+
+export interface BlobLimits {
+  /** The largest blob: the largest input and output of a job. */
+  readonly maxBlobBytes: number;
+  /** All that a client has stored or begun to upload, its jobs' inline inputs with it. */
+  readonly maxClientBytes: number;
+  /** A part of an upload is thrown away so long after its last byte. */
+  readonly partialUploadMs: number;
+  /** Up to here a content lies in its row: what a message carries inline, so that it is one statement. */
+  readonly maxRowBytes: number;
+  /** Larger contents are stored, and sent, in chunks of this size. An upload goes on at a chunk. */
+  readonly chunkBytes: number;
+}
+
+export const DEFAULT_BLOB_LIMITS: BlobLimits = {
+  maxBlobBytes: 64 * 2 ** 20,
+  maxClientBytes: 2 ** 30,
+  partialUploadMs: 60 * 60 * 1000,
+  maxRowBytes: 2 ** 20,
+  chunkBytes: 256 * 1024,
+};
+
+/** What the least blob counts: its rows take place too, and a client could have 2^30 of one byte. */
+const LEAST_COUNTED_BYTES = 4096;
+
+/** What a blob of this size counts against its client's share. */
+export function countedBytes(sizeBytes: number): number {
+  return sizeBytes === 0 ? 0 : Math.max(sizeBytes, LEAST_COUNTED_BYTES);
+}
+
+/** The blob of no bytes is everybody's and is never stored. */
+export function isNothing(digest: Uint8Array): boolean {
+  return sameBytes(digest, DIGEST_OF_NOTHING);
+}
+
+export interface UploadStart {
+  readonly digest: Uint8Array;
+  readonly sizeBytes: number;
+  readonly offset: number;
+}
+
+/**
+ * Checks what an upload declares against the largest size that it may have. Throws RpcError
+ * BLOB_TOO_LARGE, SIZE_MISMATCH (INVALID_ARGUMENT).
+ */
+export function checkUploadStart(start: UploadStart, maxBytes: number): void {
+  if (start.sizeBytes > maxBytes) {
+    throw new RpcError(
+      'INVALID_ARGUMENT',
+      'BLOB_TOO_LARGE',
+      `uploading a blob of ${start.sizeBytes} bytes: at most ${maxBytes} are taken here`,
+      { metadata: { max_bytes: String(maxBytes) } },
+    );
+  }
+  if (isNothing(start.digest) !== (start.sizeBytes === 0)) {
+    throw sizeMismatch(start.sizeBytes, 'the digest is not that of so many bytes');
+  }
+}
+
+/**
+ * Where an upload goes on: at what is stored, or at 0 from the start again. Throws RpcError
+ * OFFSET_MISMATCH (FAILED_PRECONDITION, metadata `offset`).
+ */
+export function uploadOffset(start: UploadStart, storedBytes: number): number {
+  if (start.offset === 0 || start.offset === storedBytes) return start.offset;
+  throw offsetMismatch(start.offset, storedBytes);
+}
+
+export function offsetMismatch(offset: number, storedBytes: number): RpcError {
+  return new RpcError(
+    'FAILED_PRECONDITION',
+    'OFFSET_MISMATCH',
+    `uploading from byte ${offset}: ${storedBytes} bytes are stored; go on from there`,
+    { metadata: { offset: String(storedBytes) } },
+  );
+}
+
+export function sizeMismatch(declaredBytes: number, why: string): RpcError {
+  return new RpcError(
+    'INVALID_ARGUMENT',
+    'SIZE_MISMATCH',
+    `uploading a blob of ${declaredBytes} bytes: ${why}`,
+  );
+}
+
+export function storageFull(message: string, cause?: unknown): RpcError {
+  return new RpcError('RESOURCE_EXHAUSTED', 'STORAGE_FULL', message, { cause });
+}
+
+export function blobUnknown(digestText: string): RpcError {
+  return new RpcError(
+    'NOT_FOUND',
+    'BLOB_UNKNOWN',
+    `finding the blob '${digestText}': there is none of yours; upload it first`,
+  );
+}
