@@ -37,7 +37,7 @@ export function readBillFile(bytes: Uint8Array): Bill {
   } catch (cause) {
     if (cause instanceof MalformedBillFile) throw cause;
     throw new MalformedBillFile(
-      'Reading the bill: the file is no bill in JSON; get it again with `gap-junction job get --bill`',
+      'Reading the bill: the file is no bill in JSON; get it again with `gap-junction job watch JOB --bill FILE`',
       { cause },
     );
   }

@@ -8,10 +8,15 @@ import { MalformedPayload } from './strict-decode.ts';
 /** Names, versions and details are short; this bounds what is printed of a stranger's bill. */
 export const MAX_TEXT_BYTES = 200;
 
+/** A stranger's text as it may stand in a message: short, without characters that steer a terminal. */
+export function quoted(text: string): string {
+  return `"${text.slice(0, 100).replaceAll(/\p{C}/gu, '?')}"`;
+}
+
 export function requireId(kind: IdKind, value: string, field: string): void {
   if (!isId(kind, value)) {
     throw new MalformedPayload(
-      `"${field}" is "${value.slice(0, 64)}", no id of the kind "${kind}-"`,
+      `"${field}" is ${quoted(value)}, no id of the kind "${kind}-"`,
     );
   }
 }

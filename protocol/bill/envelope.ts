@@ -7,6 +7,7 @@ import { verify, type KeyObject } from 'node:crypto';
 import { EnvelopeSchema, type Envelope } from '#gen/gapjunction/job/v1/bill_pb';
 import { keyIdOf } from '../identity/key-id.ts';
 import { utf8 } from '../bytes.ts';
+import { quoted } from './check-fields.ts';
 import { sameBytes } from './digest.ts';
 import { MAX_PAYLOAD_BYTES } from './strict-decode.ts';
 
@@ -72,7 +73,7 @@ export function verifyEnvelope(
   { payloadType, publicKey }: { readonly payloadType: PayloadType; readonly publicKey: KeyObject },
 ): EnvelopeVerdict {
   if (envelope.payloadType !== payloadType) {
-    return refuse(`its type is "${envelope.payloadType.slice(0, 100)}", not "${payloadType}"`);
+    return refuse(`its type is ${quoted(envelope.payloadType)}, not "${payloadType}"`);
   }
   if (envelope.payload.length > MAX_PAYLOAD_BYTES) {
     return refuse(
