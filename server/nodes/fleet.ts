@@ -1,0 +1,216 @@
+// Every node of the fleet in memory: what it may do, whether it is heard, what its last beat said. Beats
+// touch only memory; what they said is written in batches, so that the beat path never waits for the
+// database.
+
+import type { Clock } from '../clock.ts';
+import type { Store } from '../store/store.ts';
+import { lostPeriodMs, nextLiveness, type Liveness } from './liveness.ts';
+import { loadFleet, recordBeats, recordLost } from './node-store.ts';
+import { takesWork, type Standing } from './standing.ts';
+
+/** What an accepted beat says of its node. */
+export interface Beat {
+  readonly atMs: number;
+  readonly grantedIntervalMs: number;
+  readonly slots: number;
+  readonly attemptIds: readonly string[];
+  readonly agentVersion: string;
+  readonly engineVersion: string;
+  readonly residentMemoryBytes: bigint;
+  readonly fuelSinceStart: bigint;
+}
+
+interface Member {
+  standing: Standing;
+  liveness: Liveness;
+  lastBeat: Beat | null;
+  lastBeatMs: number | null;
+}
+
+/** Ends a node's leases, say. What it starts must stand in the database when its promise resolves. */
+export type NodeListener = (nodeId: string) => void | Promise<void>;
+
+/** Last-seen is at most so old in the database; 1,000 nodes a batch at 2,000 beats a second. */
+const WRITE_INTERVAL_MS = 2_000;
+/** A loss is noticed at most so late. */
+const TICK_INTERVAL_MS = 500;
+
+export interface FleetOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  /** The interval at which a node is beating when this replica starts. */
+  readonly baseIntervalMs: number;
+  /** A failure in the background, for the log. */
+  readonly onError: (doing: string, cause: unknown) => void;
+}
+
+export class Fleet {
+  readonly #options: FleetOptions;
+  readonly #members = new Map<string, Member>();
+  readonly #unwritten = new Map<string, Beat>();
+  readonly #lostListeners = new Set<NodeListener>();
+  readonly #revokedListeners = new Set<NodeListener>();
+  readonly #background = new Set<Promise<void>>();
+  #stops: (() => void)[] = [];
+
+  private constructor(options: FleetOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Reads every node. Those that were live when the last server stopped get one full lost-period from now
+   * to be heard again; nobody is lost before.
+   */
+  static async open(options: FleetOptions): Promise<Fleet> {
+    const fleet = new Fleet(options);
+    const { store, clock, baseIntervalMs } = options;
+    const rows = await store.read((em) => loadFleet(em));
+    const start = {
+      kind: 'start',
+      atMs: clock.now(),
+      lostPeriodMs: lostPeriodMs(baseIntervalMs),
+    } as const;
+    for (const { nodeId, standing, live, lastBeatMs } of rows) {
+      const before: Liveness = live ? { kind: 'live', lostAtMs: 0 } : { kind: 'lost' };
+      const liveness = nextLiveness(before, start);
+      fleet.#members.set(nodeId, { standing, liveness, lastBeat: null, lastBeatMs });
+    }
+    fleet.#stops = [
+      clock.every(TICK_INTERVAL_MS, () => fleet.#tick()),
+      clock.every(WRITE_INTERVAL_MS, () => fleet.#run('writing beats', () => fleet.flush())),
+    ];
+    return fleet;
+  }
+
+  /** How many nodes share the control plane's budget of beats: those that are live. */
+  liveCount(): number {
+    let count = 0;
+    for (const member of this.#members.values()) if (member.liveness.kind === 'live') count++;
+    return count;
+  }
+
+  isLive(nodeId: string): boolean {
+    return this.#members.get(nodeId)?.liveness.kind === 'live';
+  }
+
+  /** Null for an id that is no node's. */
+  standingOf(nodeId: string): Standing | null {
+    return this.#members.get(nodeId)?.standing ?? null;
+  }
+
+  /** Live and enrolled: neither draining nor revoked. */
+  mayTakeWork(nodeId: string): boolean {
+    const member = this.#members.get(nodeId);
+    return member !== undefined && member.liveness.kind === 'live' && takesWork(member.standing);
+  }
+
+  /** The last beat that this replica accepted. */
+  lastBeat(nodeId: string): Beat | null {
+    return this.#members.get(nodeId)?.lastBeat ?? null;
+  }
+
+  /** Unix milliseconds, also of a beat before this replica started. */
+  lastBeatMs(nodeId: string): number | null {
+    return this.#members.get(nodeId)?.lastBeatMs ?? null;
+  }
+
+  /** A beat was accepted. */
+  heard(nodeId: string, beat: Beat): void {
+    const member = this.#members.get(nodeId);
+    if (member === undefined) return;
+    member.liveness = nextLiveness(member.liveness, { kind: 'beat', ...beat });
+    member.lastBeat = beat;
+    member.lastBeatMs = beat.atMs;
+    this.#unwritten.set(nodeId, beat);
+  }
+
+  /** After the commit of an enrolment or a change of standing. */
+  standingChanged(nodeId: string, standing: Standing): void {
+    const member = this.#members.get(nodeId);
+    if (member === undefined) {
+      const fresh: Member = {
+        standing,
+        liveness: { kind: 'lost' },
+        lastBeat: null,
+        lastBeatMs: null,
+      };
+      this.#members.set(nodeId, fresh);
+    } else {
+      member.standing = standing;
+    }
+  }
+
+  /** After the commit: all that the node holds under its older certificates ends now. */
+  certificatesRevoked(nodeId: string): void {
+    this.#run(`ending what '${nodeId}' holds`, () => settle(this.#revokedListeners, nodeId));
+  }
+
+  /** Called when a node is lost; again after a restart, when the listener's work failed. */
+  onLost(listener: NodeListener): () => void {
+    this.#lostListeners.add(listener);
+    return () => this.#lostListeners.delete(listener);
+  }
+
+  /** Called when a node is revoked, or replaced by one with a new key. */
+  onRevoked(listener: NodeListener): () => void {
+    this.#revokedListeners.add(listener);
+    return () => this.#revokedListeners.delete(listener);
+  }
+
+  /** Writes what was heard since the last time. Beats that cannot be written stay for the next. */
+  async flush(): Promise<void> {
+    if (this.#unwritten.size === 0) return;
+    const beats = [...this.#unwritten];
+    this.#unwritten.clear();
+    const nowMs = this.#options.clock.now();
+    try {
+      await this.#options.store.transaction((em) =>
+        recordBeats(
+          em,
+          beats.map(([nodeId, beat]) => ({ ...beat, nodeId, ageMs: nowMs - beat.atMs })),
+        ),
+      );
+    } catch (cause) {
+      for (const [nodeId, beat] of beats) {
+        if (!this.#unwritten.has(nodeId)) this.#unwritten.set(nodeId, beat);
+      }
+      throw cause;
+    }
+  }
+
+  /** Stops the timers, and writes what is left. */
+  async close(): Promise<void> {
+    for (const stop of this.#stops) stop();
+    await Promise.all(this.#background);
+    await this.flush();
+  }
+
+  #tick(): void {
+    const tick = { kind: 'tick', atMs: this.#options.clock.now() } as const;
+    for (const [nodeId, member] of this.#members) {
+      const before = member.liveness;
+      member.liveness = nextLiveness(before, tick);
+      if (before.kind === 'live' && member.liveness.kind === 'lost') {
+        this.#run(`losing '${nodeId}'`, () => this.#lose(nodeId));
+      }
+    }
+  }
+
+  /** The loss is written last: should the listeners' work not be done, a restart does it again. */
+  async #lose(nodeId: string): Promise<void> {
+    await settle(this.#lostListeners, nodeId);
+    if (this.isLive(nodeId)) return;
+    await this.#options.store.transaction((em) => recordLost(em, [nodeId]));
+  }
+
+  #run(doing: string, work: () => Promise<void>): void {
+    const running: Promise<void> = work()
+      .catch((cause: unknown) => this.#options.onError(doing, cause))
+      .finally(() => this.#background.delete(running));
+    this.#background.add(running);
+  }
+}
+
+async function settle(listeners: ReadonlySet<NodeListener>, nodeId: string): Promise<void> {
+  await Promise.all([...listeners].map(async (listener) => listener(nodeId)));
+}
