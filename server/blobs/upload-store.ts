@@ -1,0 +1,138 @@
+// The rows of uploads under way. A row is there before the first byte lies anywhere, and goes in the
+// transaction that makes the blob visible, or that gives its bytes up.
+import { query } from '../store/query.ts';
+import type { EntityManager } from '../store/store.ts';
+import { countedBytes, type Uploader } from './blob.ts';
+import { shareFull } from './blob-store.ts';
+
+export interface UploadRow {
+  readonly contentId: string;
+  readonly key: Uint8Array;
+  readonly sizeBytes: number;
+}
+
+interface UploadKey {
+  readonly uploader: Uploader;
+  readonly digest: Uint8Array;
+}
+
+export async function findUpload(
+  em: EntityManager,
+  { uploader, digest }: UploadKey,
+): Promise<UploadRow | null> {
+  const rows = await query<{ content_id: string; key: Uint8Array; size_bytes: number }>(
+    em,
+    `select content_id, key, size_bytes from blob_upload
+      where holder_kind = $1 and holder_id = $2 and digest = $3`,
+    [uploader.kind, uploader.id, digest],
+  );
+  const row = rows[0];
+  return row === undefined
+    ? null
+    : { contentId: row.content_id, key: row.key, sizeBytes: row.size_bytes };
+}
+
+/**
+ * Begins an upload within the client's share, counted from now on. Uploads of one client begin one after
+ * the other, so that two cannot both take the last room. Throws RpcError STORAGE_FULL.
+ */
+export async function insertUpload(
+  em: EntityManager,
+  entry: UploadKey & { row: UploadRow; maxClientBytes: number },
+): Promise<void> {
+  const { uploader, digest, row, maxClientBytes } = entry;
+  // An output is bounded by what its job costs, and counts for nothing.
+  const counted = uploader.kind === 'client' ? countedBytes(row.sizeBytes) : 0;
+  if (counted > 0) {
+    await query(
+      em,
+      `insert into client_storage (client_id, used_bytes) values ($1, 0) on conflict do nothing`,
+      [uploader.clientId],
+    );
+    const storage = await query<{ fits: boolean }>(
+      em,
+      `select used_bytes + $2::bigint <= $3::bigint as fits from client_storage
+        where client_id = $1 for update`,
+      [uploader.clientId, counted, maxClientBytes],
+    );
+    if (storage[0]?.fits !== true) throw shareFull(row.sizeBytes, maxClientBytes);
+  }
+  await query(
+    em,
+    `insert into blob_upload (holder_kind, holder_id, digest, client_id, size_bytes, counted_bytes, key, content_id, last_byte_ms)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, gap_junction_now_ms())`,
+    [
+      uploader.kind,
+      uploader.id,
+      digest,
+      uploader.clientId,
+      row.sizeBytes,
+      counted,
+      row.key,
+      row.contentId,
+    ],
+  );
+}
+
+/** Notes that bytes came. */
+export async function touchUpload(em: EntityManager, contentId: string, key: UploadKey) {
+  await query(
+    em,
+    `update blob_upload set last_byte_ms = gap_junction_now_ms()
+      where holder_kind = $1 and holder_id = $2 and digest = $3 and content_id = $4`,
+    [key.uploader.kind, key.uploader.id, key.digest, contentId],
+  );
+}
+
+/** Ends an upload; answers false where it had been given up. What becomes of its bytes is the caller's. */
+export async function deleteUpload(
+  em: EntityManager,
+  contentId: string,
+  { uploader, digest }: UploadKey,
+): Promise<boolean> {
+  const rows = await query(
+    em,
+    `delete from blob_upload
+      where holder_kind = $1 and holder_id = $2 and digest = $3 and content_id = $4 returning 1`,
+    [uploader.kind, uploader.id, digest, contentId],
+  );
+  return rows.length > 0;
+}
+
+/** Notes contents whose bytes nothing needs any more. */
+export async function noteErasure(em: EntityManager, contentId: string): Promise<void> {
+  await query(em, `insert into blob_erasure (content_id) values ($1) on conflict do nothing`, [
+    contentId,
+  ]);
+}
+
+/** An attempt has one output: what it uploaded or began before another is given up. */
+export async function giveUpOtherOutputs(
+  em: EntityManager,
+  { uploader, digest }: UploadKey,
+): Promise<void> {
+  await query(
+    em,
+    `with gone as (
+       delete from blob_upload where holder_kind = $1 and holder_id = $2 and digest <> $3 returning content_id
+     ) insert into blob_erasure (content_id) select content_id from gone`,
+    [uploader.kind, uploader.id, digest],
+  );
+  await query(
+    em,
+    `delete from blob_use where client_id = $4 and holder_kind = $1 and holder_id = $2 and digest <> $3`,
+    [uploader.kind, uploader.id, digest, uploader.clientId],
+  );
+}
+
+/** Gives up uploads without a byte for so long, by the database's clock. Answers how many. */
+export async function giveUpStale(em: EntityManager, partialUploadMs: number): Promise<number> {
+  const rows = await query(
+    em,
+    `with gone as (
+       delete from blob_upload where last_byte_ms < gap_junction_now_ms() - $1::bigint returning content_id
+     ) insert into blob_erasure (content_id) select content_id from gone returning content_id`,
+    [partialUploadMs],
+  );
+  return rows.length;
+}
