@@ -10,7 +10,12 @@ import type { FunctionType } from '../wasm/function-type.ts';
 import type { Global } from '../wasm/global-section.ts';
 import type { Import } from '../wasm/import-section.ts';
 import type { Limits } from '../wasm/limited-size.ts';
-import { MAX_MEMORY_PAGES, MAX_TABLE_ELEMENTS } from '../wasm/limits.ts';
+import {
+  MAX_MEMORY_PAGES,
+  MAX_METERED_BODY_BYTES,
+  MAX_METERED_BYTES,
+  MAX_TABLE_ELEMENTS,
+} from '../wasm/limits.ts';
 import {
   importsOf,
   indexSpaces,
@@ -146,9 +151,19 @@ function rewriteBodies(guest: WasmModule, additions: Additions): WasmModule['bod
   const plan = new Plan();
   const analysis = new Analysis(first.source, indexSpaces(guest), plan);
   const rewriting = new Rewriting(additions);
+  let meteredBytes = 0;
   return guest.bodies.map((body) => {
     analysis.analyse(body);
-    return rewriting.rewrite(body, plan);
+    const rewritten = rewriting.rewrite(body, plan);
+    meteredBytes += rewritten.end;
+    if (rewritten.end > MAX_METERED_BODY_BYTES || meteredBytes > MAX_METERED_BYTES) {
+      throw new WasmError(
+        body.start,
+        `metering makes the code too long: ${rewritten.end} bytes of this body, ` +
+          `${meteredBytes} up to here`,
+      );
+    }
+    return rewritten;
   });
 }
 

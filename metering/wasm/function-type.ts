@@ -18,7 +18,7 @@ const REFUSED: ReadonlyMap<number, string> = new Map([
 ]);
 
 export function readTypeSection(reader: ByteReader): FunctionType[] {
-  const count = reader.count('types', MAX_TYPES, 3);
+  const count = reader.count('types', MAX_TYPES, 2);
   const types: FunctionType[] = [];
   for (let index = 0; index < count; index++) types.push(readFunctionType(reader));
   return types;

@@ -56,3 +56,12 @@ export const MAX_NAME_BYTES = 100_000;
 
 /** Operators of one constant expression: no stack of ours or V8's grows with more. */
 export const MAX_CONSTANT_OPERATORS = 1_000;
+
+/**
+ * One body as metering writes it: V8 refuses longer ones. Real programs grow by a half, a body that is
+ * nothing but memory.grow thirtyfold.
+ */
+export const MAX_METERED_BODY_BYTES = 7_654_321;
+
+/** 64 MiB: all bodies as metering writes them, four times the largest module, so that V8 has an end. */
+export const MAX_METERED_BYTES = 64 * 1024 * 1024;
