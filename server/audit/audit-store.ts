@@ -1,11 +1,13 @@
+import { query } from '../store/query.ts';
 import type { EntityManager } from '../store/store.ts';
 import type { AuditAct } from './audit.ts';
 import { AuditEntry } from './audit.entity.ts';
 
 /** Writes the act down in the transaction of `em`, at the database's time. */
 export async function recordAudit(em: EntityManager, act: AuditAct): Promise<void> {
-  await em.execute(
-    'insert into audit_entry (at_ms, actor, action, subject, details) values (gap_junction_now_ms(), ?, ?, ?, ?::jsonb)',
+  await query(
+    em,
+    'insert into audit_entry (at_ms, actor, action, subject, details) values (gap_junction_now_ms(), $1, $2, $3, $4::jsonb)',
     [act.actor, act.action, act.subject, JSON.stringify(act.details ?? {})],
   );
 }

@@ -11,7 +11,7 @@ import {
 import { keyIdOf } from '../../protocol/identity/key-id.ts';
 import { RpcError } from '../rpc/error.ts';
 
-cryptoProvider.set(webcrypto as unknown as Crypto);
+cryptoProvider.set(webcrypto);
 
 export interface CertificateRequest {
   /** DER SubjectPublicKeyInfo of an ECDSA P-256 key. */
@@ -58,7 +58,7 @@ function decode(der: Uint8Array): Pkcs10CertificateRequest {
     throw refused('CSR_MALFORMED', 'it is not one whole DER SEQUENCE with nothing after it');
   }
   try {
-    return new Pkcs10CertificateRequest(der as Uint8Array<ArrayBuffer>);
+    return new Pkcs10CertificateRequest(Buffer.from(der));
   } catch (cause) {
     throw refused('CSR_MALFORMED', 'it is no PKCS #10 request in DER', cause);
   }

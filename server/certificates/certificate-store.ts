@@ -1,3 +1,4 @@
+import { query } from '../store/query.ts';
 import type { EntityManager } from '../store/store.ts';
 import { Certificate } from './certificate.entity.ts';
 
@@ -23,15 +24,16 @@ export async function recordCertificate(
   em: EntityManager,
   record: CertificateRecord,
 ): Promise<void> {
-  await em.execute(
+  await query(
+    em,
     `insert into certificate (serial, holder_role, holder_id, key_id, certificate, issued_ms, not_after_ms)
-     values (?, ?, ?, ?, ?, gap_junction_now_ms(), ?)`,
+     values ($1, $2, $3, $4, $5, gap_junction_now_ms(), $6)`,
     [
       record.serial,
       record.holder.role,
       record.holder.id,
-      Buffer.from(record.keyId),
-      Buffer.from(record.certificate),
+      record.keyId,
+      record.certificate,
       record.notAfterMs,
     ],
   );
@@ -46,8 +48,9 @@ export async function revokeCertificatesOf(
   holder: Holder,
   atMs: number,
 ): Promise<string[]> {
-  const rows = await em.execute<{ serial: string }[]>(
-    'update certificate set revoked_ms = ? where holder_role = ? and holder_id = ? and revoked_ms is null returning serial',
+  const rows = await query<{ serial: string }>(
+    em,
+    'update certificate set revoked_ms = $1 where holder_role = $2 and holder_id = $3 and revoked_ms is null returning serial',
     [atMs, holder.role, holder.id],
   );
   return rows.map((row) => row.serial);
@@ -63,9 +66,15 @@ export async function findCertificate(
 
 /** Serials that are revoked and would otherwise still be good at `nowMs`. */
 export async function revokedSerials(em: EntityManager, nowMs: number): Promise<string[]> {
-  const rows = await em.execute<{ serial: string }[]>(
-    'select serial from certificate where revoked_ms is not null and not_after_ms > ?',
+  const rows = await query<{ serial: string }>(
+    em,
+    'select serial from certificate where revoked_ms is not null and not_after_ms > $1',
     [nowMs],
   );
   return rows.map((row) => row.serial);
+}
+
+/** Whether any certificate was ever issued: then the keys that issued it must not be made anew. */
+export async function hasCertificates(em: EntityManager): Promise<boolean> {
+  return (await query(em, 'select 1 from certificate limit 1')).length > 0;
 }

@@ -1,0 +1,16 @@
+// Clients and operators: people who hold a certificate of 90 days and a name that an operator chose.
+
+/** What a certificate is asked for. */
+export type CertificateSubject =
+  | { readonly kind: 'new-client'; readonly name: string }
+  | { readonly kind: 'client'; readonly clientId: string }
+  | { readonly kind: 'new-operator'; readonly name: string };
+
+/** Whose balance is shown beside his name. */
+export interface ClientOverview {
+  readonly clientId: string;
+  readonly name: string;
+  readonly createdMs: number;
+  readonly availableMicrocents: bigint;
+  readonly heldMicrocents: bigint;
+}

@@ -1,0 +1,285 @@
+// What the operator sets: a flag beats the environment beats the file (--config, JSON). All that is wrong
+// is told at once, by the names he knows, and nothing impossible is quietly made possible.
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { isTrustDomain } from '../protocol/identity/spiffe.ts';
+import type { StoreLocation } from './store/location.ts';
+
+export interface ServerConfig {
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  readonly dataDir: string;
+  /** Where browsers reach the return page; null where there is none. */
+  readonly publicUrl: string | null;
+  readonly trustDomain: string;
+  readonly store: StoreLocation;
+  readonly redisUrl: string | null;
+  readonly stripe: StripeConfig;
+  /** Under which callers reach the port. */
+  readonly names: { readonly dnsNames: readonly string[]; readonly ipAddresses: readonly string[] };
+  readonly heartbeat: {
+    readonly baseIntervalMs: number;
+    /** A node is lost so many granted intervals after its last accepted beat. */
+    readonly lostAfterIntervals: number;
+    /** The whole fleet's beats a second; the interval is stretched to keep to it. */
+    readonly maxBeatsPerSecond: number;
+  };
+  readonly certificates: { readonly nodeHours: number };
+  readonly limits: {
+    readonly maxConnections: number;
+    readonly maxUncertifiedConnections: number;
+    readonly maxStreamsPerConnection: number;
+    readonly enrolmentsPerAddressPerSecond: number;
+    readonly enrolmentBurstPerAddress: number;
+    readonly enrolmentsPerKeyPerMinute: number;
+    readonly maxAttempts: number;
+    readonly maxBlobBytesPerClient: number;
+  };
+  readonly logLevel: (typeof LOG_LEVELS)[number];
+}
+
+export type StripeConfig =
+  | { readonly kind: 'live'; readonly secretKey: string; readonly clientId: string }
+  | { readonly kind: 'simulator'; readonly url: string };
+
+/** The trust domain of everything that never saw a real Stripe account. */
+export const DEVELOPMENT_TRUST_DOMAIN = 'dev.gap-junction';
+
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+
+/** 1 s keeps tests quick; an hour would leave a dead node with its leases. */
+const INTERVAL_RANGE_MS = [100, 3_600_000] as const;
+
+const GIB = 1024 ** 3;
+
+const port = integer(0, 65_535);
+const list = z
+  .union([z.array(z.string()), z.string().transform((text) => text.split(',').filter(Boolean))])
+  .pipe(z.array(z.string().min(1).max(253)).max(50));
+
+function integer(least: number, most: number) {
+  return z.coerce
+    .number({ error: `must be a whole number from ${least} to ${most}` })
+    .int(`must be a whole number from ${least} to ${most}`)
+    .min(least, `must be at least ${least}`)
+    .max(most, `must be at most ${most}`);
+}
+
+function url(...protocols: readonly string[]) {
+  const wanted = protocols.map((protocol) => `${protocol}://`).join(' or ');
+  return z
+    .string()
+    .refine(
+      (text) => protocols.includes(URL.parse(text)?.protocol.slice(0, -1) ?? ''),
+      `must be a URL that begins with ${wanted}`,
+    );
+}
+
+/** Each setting: in the file by this name, in the environment as GJ_ and the name in capitals. */
+const settings = z.object({
+  host: z
+    .string()
+    .refine((text) => isIP(text) !== 0, 'must be an IP address')
+    .default('127.0.0.1'),
+  port: port.default(8443),
+  dataDir: z.string({ error: 'is needed: the folder for keys and data' }).min(1).max(4096),
+  publicUrl: url('https', 'http').optional(),
+  trustDomain: z.string().refine(isTrustDomain, 'must be a lower-case domain name').optional(),
+  databaseUrl: url('postgresql', 'postgres').optional(),
+  redisUrl: url('redis', 'rediss').optional(),
+  stripe: z.literal('simulator', { error: "can only be 'simulator'" }).optional(),
+  stripeSecretKey: z
+    .string()
+    .regex(/^(sk|rk)_[A-Za-z0-9_]{8,250}$/, 'must be a secret key of Stripe (sk_... or rk_...)')
+    .optional(),
+  stripeClientId: z
+    .string()
+    .regex(/^ca_[A-Za-z0-9_]{3,250}$/, "must be the platform's client id (ca_...)")
+    .optional(),
+  stripeSimulatorUrl: url('http').optional(),
+  dnsNames: list.default(['localhost']),
+  ipAddresses: list
+    .pipe(z.array(z.string().refine((text) => isIP(text) !== 0, 'must be IP addresses')))
+    .default(['127.0.0.1', '::1']),
+  heartbeatIntervalMs: integer(...INTERVAL_RANGE_MS).default(15_000),
+  lostAfterIntervals: integer(2, 100).default(4),
+  maxBeatsPerSecond: integer(1, 100_000).default(2000),
+  nodeCertificateHours: integer(1, 24 * 30).default(24),
+  maxConnections: integer(10, 1_000_000).default(12_000),
+  maxUncertifiedConnections: integer(1, 1_000_000).default(1000),
+  maxStreamsPerConnection: integer(4, 1000).default(32),
+  enrolmentsPerAddressPerSecond: integer(1, 1_000_000).default(1),
+  enrolmentBurstPerAddress: integer(1, 1_000_000).default(10),
+  enrolmentsPerKeyPerMinute: integer(1, 1_000_000).default(10),
+  maxAttempts: integer(1, 10).default(3),
+  maxBlobBytesPerClient: integer(1, 1024 * GIB).default(GIB),
+  logLevel: z.enum(LOG_LEVELS).default('info'),
+});
+
+type Settings = z.output<typeof settings>;
+export type SettingName = keyof Settings;
+
+export const settingNames = Object.keys(settings.shape) as SettingName[];
+
+/** `GJ_DATA_DIR` for `dataDir`. */
+export function variableOf(name: string): string {
+  return `GJ_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}
+
+/** All that is wrong with the configuration, a line each. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+
+  constructor(problems: readonly string[]) {
+    super(`reading the configuration:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+  }
+}
+
+export interface ConfigSources {
+  /** By setting name, as the command line gave them; undefined where it did not. */
+  readonly flags: Readonly<Partial<Record<SettingName, unknown>>>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Path of a JSON file. */
+  readonly file?: string | undefined;
+}
+
+/** Throws ConfigError with every problem found. Values of secrets are never part of it. */
+export function loadConfig(sources: ConfigSources): ServerConfig {
+  const problems: string[] = [];
+  const file = sources.file === undefined ? {} : readConfigFile(sources.file, problems);
+  const raw: Record<string, unknown> = {};
+  for (const name of settingNames) {
+    const set = [
+      sources.flags[name],
+      sources.environment[variableOf(name)] || undefined,
+      file[name],
+    ];
+    raw[name] = set.find((value) => value !== undefined);
+  }
+  const parsed = settings.safeParse(raw);
+  for (const issue of parsed.error?.issues ?? []) {
+    problems.push(`${variableOf(String(issue.path[0]))} ${issue.message}`);
+  }
+  if (!parsed.success) throw new ConfigError(problems);
+  const stripe = stripeOf(parsed.data, problems);
+  const trustDomain = trustDomainOf(parsed.data, problems);
+  checkTogether(parsed.data, problems);
+  if (problems.length > 0 || stripe === null) throw new ConfigError(problems);
+  return configOf(parsed.data, { stripe, trustDomain });
+}
+
+function readConfigFile(path: string, problems: string[]): Record<string, unknown> {
+  let file: unknown;
+  try {
+    file = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (cause) {
+    problems.push(`the file '${path}' cannot be read as JSON: ${(cause as Error).message}`);
+    return {};
+  }
+  if (typeof file !== 'object' || file === null || Array.isArray(file)) {
+    problems.push(`the file '${path}' must hold one JSON object`);
+    return {};
+  }
+  for (const name of Object.keys(file)) {
+    if (!settingNames.includes(name as SettingName)) {
+      problems.push(`the file '${path}' sets '${name}', which is no setting`);
+    }
+  }
+  return file as Record<string, unknown>;
+}
+
+function stripeOf(set: Settings, problems: string[]): StripeConfig | null {
+  if (set.stripe === 'simulator') {
+    if (set.stripeSecretKey !== undefined) {
+      problems.push('GJ_STRIPE_SECRET_KEY cannot be set together with GJ_STRIPE=simulator');
+    }
+    if (set.stripeSimulatorUrl === undefined) {
+      problems.push('GJ_STRIPE_SIMULATOR_URL is needed with GJ_STRIPE=simulator');
+      return null;
+    }
+    return { kind: 'simulator', url: set.stripeSimulatorUrl };
+  }
+  if (set.stripeSimulatorUrl !== undefined) {
+    problems.push('GJ_STRIPE_SIMULATOR_URL is of no use without GJ_STRIPE=simulator');
+  }
+  if (set.stripeSecretKey === undefined || set.stripeClientId === undefined) {
+    problems.push(
+      "GJ_STRIPE_SECRET_KEY and GJ_STRIPE_CLIENT_ID are needed: nodes are bound to Stripe accounts; '--stripe=simulator' is for trying things out",
+    );
+    return null;
+  }
+  return { kind: 'live', secretKey: set.stripeSecretKey, clientId: set.stripeClientId };
+}
+
+function trustDomainOf(set: Settings, problems: string[]): string {
+  if (set.stripe === 'simulator') {
+    if (set.trustDomain !== undefined && set.trustDomain !== DEVELOPMENT_TRUST_DOMAIN) {
+      problems.push(
+        `GJ_TRUST_DOMAIN must be '${DEVELOPMENT_TRUST_DOMAIN}' with GJ_STRIPE=simulator: no simulated account may pass for a real one`,
+      );
+    }
+    return DEVELOPMENT_TRUST_DOMAIN;
+  }
+  if (set.trustDomain === undefined) {
+    problems.push('GJ_TRUST_DOMAIN is needed: the domain name that certificates are issued under');
+  } else if (set.trustDomain === DEVELOPMENT_TRUST_DOMAIN) {
+    problems.push(`GJ_TRUST_DOMAIN '${DEVELOPMENT_TRUST_DOMAIN}' is for GJ_STRIPE=simulator alone`);
+  }
+  return set.trustDomain ?? '';
+}
+
+function checkTogether(set: Settings, problems: string[]): void {
+  if (set.maxUncertifiedConnections > set.maxConnections) {
+    problems.push('GJ_MAX_UNCERTIFIED_CONNECTIONS must be at most GJ_MAX_CONNECTIONS');
+  }
+  if (set.redisUrl !== undefined && set.databaseUrl === undefined) {
+    problems.push('GJ_REDIS_URL needs GJ_DATABASE_URL: replicas share the database, too');
+  }
+  if (set.enrolmentBurstPerAddress < set.enrolmentsPerAddressPerSecond) {
+    problems.push(
+      'GJ_ENROLMENT_BURST_PER_ADDRESS must be at least GJ_ENROLMENTS_PER_ADDRESS_PER_SECOND',
+    );
+  }
+  if (set.dnsNames.length + set.ipAddresses.length === 0) {
+    problems.push('GJ_DNS_NAMES or GJ_IP_ADDRESSES must name the server');
+  }
+}
+
+function configOf(
+  set: Settings,
+  { stripe, trustDomain }: Pick<ServerConfig, 'stripe' | 'trustDomain'>,
+): ServerConfig {
+  return {
+    host: set.host,
+    port: set.port,
+    dataDir: set.dataDir,
+    publicUrl: set.publicUrl ?? null,
+    trustDomain,
+    store:
+      set.databaseUrl === undefined
+        ? { kind: 'folder', path: set.dataDir }
+        : { kind: 'postgresql', url: set.databaseUrl },
+    redisUrl: set.redisUrl ?? null,
+    stripe,
+    names: { dnsNames: set.dnsNames, ipAddresses: set.ipAddresses },
+    heartbeat: {
+      baseIntervalMs: set.heartbeatIntervalMs,
+      lostAfterIntervals: set.lostAfterIntervals,
+      maxBeatsPerSecond: set.maxBeatsPerSecond,
+    },
+    certificates: { nodeHours: set.nodeCertificateHours },
+    limits: {
+      maxConnections: set.maxConnections,
+      maxUncertifiedConnections: set.maxUncertifiedConnections,
+      maxStreamsPerConnection: set.maxStreamsPerConnection,
+      enrolmentsPerAddressPerSecond: set.enrolmentsPerAddressPerSecond,
+      enrolmentBurstPerAddress: set.enrolmentBurstPerAddress,
+      enrolmentsPerKeyPerMinute: set.enrolmentsPerKeyPerMinute,
+      maxAttempts: set.maxAttempts,
+      maxBlobBytesPerClient: set.maxBlobBytesPerClient,
+    },
+    logLevel: set.logLevel,
+  };
+}

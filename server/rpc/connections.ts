@@ -1,0 +1,172 @@
+// All connections of a listener, and the rules that time alone enforces on them: certificates that end
+// or are revoked in mid-stream, strangers that stay, requests that never come.
+import type { TLSSocket } from 'node:tls';
+import type { Logger } from 'pino';
+import type { Clock } from '../clock.ts';
+import type { Call } from './call.ts';
+import { Connection } from './connection.ts';
+import { RpcError } from './error.ts';
+import { type AuthenticateOptions, unauthenticated } from './interceptors/authenticate.ts';
+import type { Peer, UncertifiedReason } from './peer.ts';
+
+/** Streams of an expired certificate end within a second; one sweep looks at a number per connection. */
+const SWEEP_INTERVAL_MS = 500;
+
+/** Without a valid certificate there is nothing to do here but to enrol and to ask for health. */
+const UNCERTIFIED_IDLE_MS = 10_000;
+
+/** One message of 4 MiB over a slow line (1 Mbit/s) takes 34 s. */
+const MAX_REQUEST_WAIT_MS = 40_000;
+
+const OPEN_SERVICES: ReadonlySet<string> = new Set([
+  'gapjunction.node.v1.EnrolmentService',
+  'grpc.health.v1.Health',
+]);
+
+export interface ConnectionsOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly limits: { readonly maxUncertifiedConnections: number };
+  readonly authentication: AuthenticateOptions;
+  readonly revocations: {
+    onRevoked(listener: (serials: readonly string[]) => void): () => void;
+  };
+}
+
+export class Connections {
+  readonly #options: ConnectionsOptions;
+  readonly #byPeerName = new Map<string, Connection>();
+  #uncertified = 0;
+  #stopWatching: (() => void)[] = [];
+
+  constructor(options: ConnectionsOptions) {
+    this.#options = options;
+  }
+
+  /** By grpc-js's name of a call's peer. */
+  of(peerName: string): Connection | undefined {
+    return this.#byPeerName.get(peerName);
+  }
+
+  /** Whether the connection may stay; otherwise it is closed here. */
+  accept(socket: TLSSocket, peer: Peer): boolean {
+    const stranger = peer.kind === 'uncertified';
+    if (stranger && this.#uncertified >= this.#options.limits.maxUncertifiedConnections) {
+      socket.destroy();
+      return false;
+    }
+    const connection = new Connection(socket, peer, this.#options.clock.now());
+    this.#byPeerName.set(connection.peerName, connection);
+    if (stranger) this.#uncertified++;
+    socket.once('close', () => {
+      this.#byPeerName.delete(connection.peerName);
+      if (stranger) this.#uncertified--;
+    });
+    return true;
+  }
+
+  callBegan(call: Call): void {
+    call.connection.calls.add(call);
+  }
+
+  callEnded(call: Call): void {
+    const { connection, method } = call;
+    connection.calls.delete(call);
+    if (OPEN_SERVICES.has(method.descriptor.parent.typeName)) {
+      connection.lastOpenCallMs = this.#options.clock.now();
+    }
+  }
+
+  watch(): void {
+    this.#stopWatching = [
+      this.#options.clock.every(SWEEP_INTERVAL_MS, () => this.#sweep()),
+      this.#options.revocations.onRevoked((serials) => this.#cutRevoked(new Set(serials))),
+    ];
+  }
+
+  /** The server stops: streams would never end by themselves. */
+  endStreams(): void {
+    for (const connection of this.#byPeerName.values()) {
+      for (const call of connection.calls) {
+        if (call.method.descriptor.methodKind !== 'unary') call.fail(stopping(call));
+      }
+    }
+  }
+
+  close(): void {
+    for (const stop of this.#stopWatching) stop();
+    for (const connection of this.#byPeerName.values()) {
+      for (const call of connection.calls) call.fail(stopping(call));
+      connection.socket.destroy();
+    }
+  }
+
+  #cutRevoked(serials: ReadonlySet<string>): void {
+    for (const connection of this.#byPeerName.values()) {
+      const { peer } = connection;
+      if (peer.kind === 'certified' && serials.has(peer.caller.serial)) {
+        cutStreams(connection, 'CERTIFICATE_REVOKED');
+      }
+    }
+  }
+
+  #sweep(): void {
+    const nowMs = this.#options.clock.now();
+    for (const connection of this.#byPeerName.values()) {
+      if (!isCertified(connection, nowMs, this.#options.authentication)) {
+        if (connection.peer.kind === 'certified') cutStreams(connection, 'CERTIFICATE_EXPIRED');
+        closeIdleStranger(connection, nowMs);
+      }
+      for (const call of connection.calls) endWhenStalled(call, nowMs);
+    }
+  }
+}
+
+function isCertified(
+  connection: Connection,
+  nowMs: number,
+  { revocations }: AuthenticateOptions,
+): boolean {
+  const { peer } = connection;
+  if (peer.kind === 'uncertified') return false;
+  return nowMs < peer.caller.expiresAtMs && !revocations.isRevoked(peer.caller.serial);
+}
+
+/** Calls with one request are let finish: they were judged when they came. */
+function cutStreams(connection: Connection, reason: UncertifiedReason): void {
+  for (const call of connection.calls) {
+    const { methodKind } = call.method.descriptor;
+    if (methodKind !== 'unary' && call.caller.kind !== 'anyone') {
+      call.fail(unauthenticated(call, reason));
+    }
+  }
+}
+
+function closeIdleStranger(connection: Connection, nowMs: number): void {
+  for (const call of connection.calls) {
+    if (OPEN_SERVICES.has(call.method.descriptor.parent.typeName)) return;
+  }
+  if (nowMs - connection.lastOpenCallMs >= UNCERTIFIED_IDLE_MS) connection.socket.destroy();
+}
+
+/** Long silences belong to streams that go both ways alone. */
+function endWhenStalled(call: Call, nowMs: number): void {
+  const sinceMs = call.awaitingRequestSinceMs;
+  if (sinceMs === null || call.method.descriptor.methodKind === 'bidi_streaming') return;
+  if (nowMs - sinceMs < MAX_REQUEST_WAIT_MS) return;
+  call.fail(
+    new RpcError(
+      'DEADLINE_EXCEEDED',
+      'REQUEST_STALLED',
+      `reading the request of ${call.method.path}: nothing came for ${MAX_REQUEST_WAIT_MS} ms`,
+    ),
+  );
+}
+
+function stopping(call: Call): RpcError {
+  return new RpcError(
+    'UNAVAILABLE',
+    'STOPPING',
+    `calling ${call.method.path}: this server is stopping; connect again`,
+  );
+}

@@ -1,0 +1,64 @@
+// grpc.health.v1: whether this server, or one of its services, takes calls. Anyone may ask.
+import { Health, HealthCheckResponse_ServingStatus } from '#gen/grpc/health/v1/health_pb';
+import { RpcError } from './error.ts';
+import { implement, type ServiceImplementation } from './service.ts';
+
+const { SERVING, NOT_SERVING, SERVICE_UNKNOWN } = HealthCheckResponse_ServingStatus;
+
+export interface HealthSwitch {
+  readonly implementation: ServiceImplementation;
+  /** Tells checks and watchers, for a server that is about to stop. */
+  setServing(serving: boolean): void;
+}
+
+/** `serviceNames`: full names; the empty name stands for the whole server. */
+export function healthService(serviceNames: ReadonlySet<string>): HealthSwitch {
+  let serving = true;
+  const watchers = new Set<() => void>();
+  const isKnown = (name: string) => name === '' || serviceNames.has(name);
+  const status = () => (serving ? SERVING : NOT_SERVING);
+
+  const implementation = implement(Health, {
+    async check({ service }) {
+      if (!isKnown(service)) {
+        throw new RpcError(
+          'NOT_FOUND',
+          'SERVICE_UNKNOWN',
+          `checking the health of '${service.slice(0, 100)}': there is no such service`,
+        );
+      }
+      return { status: status() };
+    },
+    async *watch({ service }, { signal }) {
+      if (!isKnown(service)) {
+        // As the health protocol asks: an unknown service may appear later, so the stream stays.
+        yield { status: SERVICE_UNKNOWN };
+        await new Promise<void>((resolve) => {
+          if (signal.aborted) resolve();
+          else signal.addEventListener('abort', () => resolve(), { once: true });
+        });
+        return;
+      }
+      while (!signal.aborted) {
+        const changed = Promise.withResolvers<void>();
+        watchers.add(changed.resolve);
+        signal.addEventListener('abort', () => changed.resolve(), { once: true });
+        try {
+          yield { status: status() };
+          await changed.promise;
+        } finally {
+          watchers.delete(changed.resolve);
+        }
+      }
+    },
+  });
+
+  return {
+    implementation,
+    setServing(next) {
+      if (next === serving) return;
+      serving = next;
+      for (const wake of watchers) wake();
+    },
+  };
+}

@@ -1,0 +1,24 @@
+// One line for a call that is over. The cause of an unexpected failure stands here and nowhere else.
+import { RpcError } from '../error.ts';
+import type { Interceptor } from '../interceptor.ts';
+
+export function log(now: () => number): Interceptor {
+  return {
+    onEnd(call, error) {
+      if (error === null) {
+        if (call.log.isLevelEnabled('debug')) {
+          call.log.debug({ tookMs: now() - call.startedMs }, 'call ended');
+        }
+        return;
+      }
+      const tookMs = now() - call.startedMs;
+      if (error instanceof RpcError) {
+        const { code, reason, message } = error;
+        const cause = error.cause instanceof Error ? error.cause.message : undefined;
+        call.log.info({ tookMs, code, reason, failure: message, cause }, 'call refused');
+        return;
+      }
+      call.log.error({ tookMs, err: error }, 'call failed');
+    },
+  };
+}

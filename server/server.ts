@@ -1,0 +1,134 @@
+// The control plane as one process: what it is made of, in the order in which it starts and, backwards,
+// stops.
+import { X509Certificate } from 'node:crypto';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { auditService } from './audit/audit-service.ts';
+import { hasCertificates } from './certificates/certificate-store.ts';
+import { Revocations } from './certificates/revocations.ts';
+import { clientAdminService } from './clients/client-admin-service.ts';
+import { ensureFirstOperator } from './clients/first-operator.ts';
+import type { Clock } from './clock.ts';
+import type { ServerConfig } from './config.ts';
+import { healthService } from './rpc/health.ts';
+import { enrolmentLimit } from './rpc/limits.ts';
+import { listen } from './rpc/listener.ts';
+import { reflectionServices } from './rpc/reflection.ts';
+import { openFileSecrets } from './secrets/file-secrets.ts';
+import { writeFileWhole } from './secrets/files.ts';
+import { certificatePem } from './secrets/pem.ts';
+import {
+  issueServerCertificate,
+  keepServerCertificateFresh,
+} from './secrets/server-certificate.ts';
+import { openStore } from './store/open.ts';
+import { Stops } from './stops.ts';
+
+export interface RunningServer {
+  /** `host:port` */
+  readonly address: string;
+  readonly port: number;
+  /** The root certificate in PEM, to give to callers. */
+  readonly caPath: string;
+  /** SHA-256 of the root certificate's DER, hex: what agents pin. */
+  readonly caFingerprint: string;
+  /** Resolves when the server cannot go on, as when its lock was lost, with the reason. */
+  readonly failed: Promise<unknown>;
+  stop(): Promise<void>;
+}
+
+export interface ServerEnvironment {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** The dump of a PGlite with our tables, for a new store: skips its slow first start. */
+  readonly storeTemplate?: Blob;
+}
+
+/** The longest call with an end of its own, a Complete with its settlement, takes well under a second. */
+const STOP_GRACE_MS = 5000;
+
+/** Bytes of one message; blobs travel in chunks of a quarter of it. */
+const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+
+/** Root and data, readable by all: it is what callers have to be given. */
+const CA_FILE = 'ca.crt';
+const PUBLIC_FILE_MODE = 0o644;
+
+/** Starts everything, or throws after stopping what had started. */
+export async function startServer(
+  config: ServerConfig,
+  environment: ServerEnvironment,
+): Promise<RunningServer> {
+  const { clock, log } = environment;
+  const stops = new Stops();
+  const failure = Promise.withResolvers<unknown>();
+  try {
+    const store = await openStore(config.store, {
+      clock,
+      exclusive: config.redisUrl === null,
+      onLockLost: failure.resolve,
+      ...(environment.storeTemplate === undefined ? {} : { template: environment.storeTemplate }),
+    });
+    stops.add(() => store.close());
+
+    const inUse = await store.read(hasCertificates);
+    const { dataDir, trustDomain } = config;
+    const secrets = await openFileSecrets({ dataDir, trustDomain, nowMs: clock.now(), inUse });
+    const { authority } = secrets;
+    const caPath = join(dataDir, CA_FILE);
+    writeFileWhole(caPath, certificatePem(authority.rootCertificate), PUBLIC_FILE_MODE);
+    await ensureFirstOperator({ store, authority, dataDir, nowMs: clock.now() });
+
+    const onError = (doing: string) => (cause: unknown) => log.error({ err: cause }, doing);
+    const revocations = await Revocations.open(store, clock, onError('reading revocations'));
+    stops.add(() => revocations.close());
+
+    const services = [clientAdminService({ store, authority, clock }), auditService({ store })];
+    const health = healthService(new Set(services.map(({ service }) => service.typeName)));
+    const issueTls = (nowMs: number) => issueServerCertificate(authority, config.names, nowMs);
+    const listener = await listen({
+      host: config.host,
+      port: config.port,
+      tls: await issueTls(clock.now()),
+      anchors: { trustDomain, intermediates: [authority.intermediateCertificate] },
+      services: [
+        ...services,
+        health.implementation,
+        ...reflectionServices([...services, health.implementation]),
+      ],
+      revocations,
+      enrolmentLimit: enrolmentLimit({
+        perAddressPerSecond: config.limits.enrolmentsPerAddressPerSecond,
+        burstPerAddress: config.limits.enrolmentBurstPerAddress,
+        perKeyPerMinute: config.limits.enrolmentsPerKeyPerMinute,
+      }),
+      limits: { ...config.limits, maxMessageBytes: MAX_MESSAGE_BYTES },
+      clock,
+      log,
+    });
+    stops.add(() => listener.stop(STOP_GRACE_MS));
+    stops.add(() => health.setServing(false));
+    stops.add(
+      keepServerCertificateFresh({
+        issue: issueTls,
+        clock,
+        use: (tls) => listener.setCertificate(tls),
+        onError: onError('renewing the certificate of the server'),
+      }),
+    );
+
+    return {
+      address: `${config.host}:${listener.port}`,
+      port: listener.port,
+      caPath,
+      caFingerprint: new X509Certificate(authority.rootCertificate).fingerprint256
+        .replaceAll(':', '')
+        .toLowerCase(),
+      failed: failure.promise,
+      stop: () => stops.run(),
+    };
+  } catch (cause) {
+    await stops.run();
+    throw cause;
+  }
+}
