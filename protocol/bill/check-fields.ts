@@ -15,9 +15,7 @@ export function quoted(text: string): string {
 
 export function requireId(kind: IdKind, value: string, field: string): void {
   if (!isId(kind, value)) {
-    throw new MalformedPayload(
-      `"${field}" is ${quoted(value)}, no id of the kind "${kind}-"`,
-    );
+    throw new MalformedPayload(`"${field}" is ${quoted(value)}, no id of the kind "${kind}-"`);
   }
 }
 
