@@ -28,8 +28,8 @@ const DIGEST_BYTES = 32;
 
 export interface RunHeader {
   readonly moduleDigest: string;
-  /** 0 when the sandbox is believed to have it. */
-  readonly moduleBytes: number;
+  /** Null when the module is not sent, since the sandbox is believed to have it. */
+  readonly moduleBytes: number | null;
   readonly inputBytes: number;
   readonly entry: GuestSpec['entry'];
   readonly grants: GuestSpec['grants'];
@@ -51,7 +51,7 @@ export function writeRun(
   const module = withModule ? spec.module : new Uint8Array(0);
   const header: RunHeader = {
     moduleDigest,
-    moduleBytes: module.byteLength,
+    moduleBytes: withModule ? module.byteLength : null,
     inputBytes: spec.input.byteLength,
     entry: spec.entry,
     grants: spec.grants,
@@ -63,7 +63,7 @@ export function writeRun(
 
 /** The spec in a RUN frame, its bytes views of `body`; the module empty when it was not sent. */
 export function readRun(header: RunHeader, body: Uint8Array): GuestSpec {
-  const inputAt = header.moduleBytes;
+  const inputAt = header.moduleBytes ?? 0;
   const seedAt = inputAt + header.inputBytes;
   return {
     module: body.subarray(0, inputAt),

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcessByStdio } from 'node:child_process';
 import { dirname, extname, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import { FrameReader, writeFrame } from './frames.ts';
+import { FrameError, FrameReader, writeFrame } from './frames.ts';
 import type { Frame } from './frames.ts';
 import { endedWithout } from './guest-run.ts';
 import type { GuestOutcome, GuestSpec } from './guest-run.ts';
@@ -36,6 +36,8 @@ export const SANDBOX_ARGUMENTS: readonly string[] = [
   '--no-experimental-webstorage',
   '--disallow-code-generation-from-strings',
   '--disable-sigusr1',
+  // For giving back the memory of ended guests at once.
+  '--expose-gc',
   '--disable-warning=PERM0006',
 ];
 
@@ -46,6 +48,7 @@ interface Running {
   /** Calls off the timers that would kill the process. */
   readonly timers: Set<() => void>;
   stopAsked: StopEnd | null;
+  wasModuleSent: boolean;
 }
 
 export class SandboxProcess {
@@ -105,16 +108,16 @@ export class SandboxProcess {
     try {
       return await new Promise<GuestOutcome>((settle) => {
         const moduleDigest = hexDigestOf(spec);
-        const running: Running = {
+        const withModule = !this.#sentModules.has(moduleDigest);
+        this.#running = {
           spec,
           moduleDigest,
           settle,
           timers: new Set(),
           stopAsked: null,
+          wasModuleSent: withModule,
         };
-        this.#running = running;
         this.#killAfter(spec.limits.epochs * EPOCH_MS + OVERHEAD_MS);
-        const withModule = !this.#sentModules.has(moduleDigest);
         this.#sentModules.add(moduleDigest);
         writeRun(this.#child.stdin, spec, { moduleDigest, withModule });
         signal?.addEventListener('abort', cancel, { once: true });
@@ -165,6 +168,9 @@ export class SandboxProcess {
     if (running === null) return;
     switch (frame.kind) {
       case FrameKind.MODULE_MISSING:
+        if (running.wasModuleSent)
+          throw new FrameError('A module that was sent is asked for again');
+        running.wasModuleSent = true;
         writeRun(this.#child.stdin, running.spec, {
           moduleDigest: running.moduleDigest,
           withModule: true,
@@ -183,7 +189,7 @@ export class SandboxProcess {
         this.#settle(readOutcome(frame, running.spec));
         return;
       default:
-        this.kill();
+        throw new FrameError(`No sandbox sends frames of kind ${frame.kind}`);
     }
   }
 
