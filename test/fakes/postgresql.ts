@@ -1,0 +1,65 @@
+// A real PostgreSQL for one test file: its own folder and port, gone afterwards. Debian's package is
+// enough (`apt-get install postgresql`).
+import { execFileSync } from 'node:child_process';
+import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+export interface Postgresql {
+  /** Of a fresh, empty database on it, another one at each call. */
+  newDatabase(): string;
+  stop(): void;
+}
+
+export async function startPostgresql(): Promise<Postgresql> {
+  const folder = mkdtempSync(join(tmpdir(), 'gap-junction-postgresql-'));
+  const data = join(folder, 'data');
+  const port = await freePort();
+  // It refuses to run as root.
+  const asPostgres = process.getuid?.() === 0;
+  if (asPostgres) {
+    const id = (flag: string) =>
+      Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }));
+    chownSync(folder, id('-u'), id('-g'));
+  }
+  const run = (program: string, ...args: readonly string[]) => {
+    const path = join(binaries(), program);
+    const [command, ...rest] = asPostgres ? ['runuser', '-u', 'postgres', '--', path] : [path];
+    execFileSync(command ?? path, [...rest, ...args], { cwd: folder, stdio: 'ignore' });
+  };
+  run('initdb', '-D', data, '-U', 'postgres', '-A', 'trust', '--no-sync');
+  const options = `-p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=${folder}`;
+  run('pg_ctl', '-D', data, '-w', '-l', join(folder, 'log'), '-o', options, 'start');
+
+  let databases = 0;
+  return {
+    newDatabase() {
+      const name = `test_${++databases}`;
+      run('createdb', '-h', '127.0.0.1', '-p', String(port), '-U', 'postgres', name);
+      return `postgresql://postgres@127.0.0.1:${port}/${name}`;
+    },
+    stop() {
+      run('pg_ctl', '-D', data, '-w', '-m', 'immediate', 'stop');
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Where Debian keeps the newest version's programs. */
+function binaries(): string {
+  const root = '/usr/lib/postgresql';
+  const versions = existsSync(root) ? readdirSync(root).map(Number) : [];
+  if (versions.length === 0) throw new Error(`looking for PostgreSQL: there is none in '${root}'`);
+  return join(root, String(Math.max(...versions)), 'bin');
+}
+
+function freePort(): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  const server = createServer().once('error', reject);
+  server.listen(0, '127.0.0.1', () => {
+    const address = server.address();
+    server.close(() => resolve(typeof address === 'object' ? (address?.port ?? 0) : 0));
+  });
+  return promise;
+}
