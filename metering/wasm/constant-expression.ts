@@ -98,17 +98,33 @@ export function writeConstantBytes(
   writer.copy(source, start, end);
 }
 
+/** For expressions whose indices were checked when they were read. */
+const UNBOUNDED: ConstantScope = { functions: Infinity, globals: Infinity };
+
+/** Calls `visit` with every function index in the expressions. */
+export function visitFunctions(
+  { source, start, end }: ConstantBytes,
+  visit: (functionIndex: number) => void,
+): void {
+  const reader = new ByteReader(source, start, end);
+  while (!reader.atEnd) {
+    const at = reader.offset;
+    if (readOperator(reader, UNBOUNDED) === REF_FUNC) {
+      visit(new ByteReader(source, at + 1, reader.offset).u32());
+    }
+  }
+}
+
 /** The same expressions with every function index passed through `renumber`. */
 export function renumberConstantBytes(
   constant: ConstantBytes,
   renumber: (functionIndex: number) => number,
 ): ConstantBytes {
   const reader = new ByteReader(constant.source, constant.start, constant.end);
-  const scope = { functions: Infinity, globals: Infinity };
   const writer = new ByteWriter(constant.end - constant.start + 16);
   while (!reader.atEnd) {
     const start = reader.offset;
-    if (readOperator(reader, scope) === REF_FUNC) {
+    if (readOperator(reader, UNBOUNDED) === REF_FUNC) {
       const index = new ByteReader(constant.source, start + 1, reader.offset).u32();
       writer.byte(REF_FUNC);
       writer.u32(renumber(index));

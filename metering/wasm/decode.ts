@@ -5,11 +5,12 @@ import { ByteReader } from './byte-reader.ts';
 import { readCodeSection } from './code-section.ts';
 import { readCustomSection } from './custom-section.ts';
 import { readDataSection } from './data-section.ts';
+import { declaredFunctions } from './declared-functions.ts';
 import { readElementSection } from './element-section.ts';
 import { WasmError } from './error.ts';
 import { readExportSection } from './export-section.ts';
 import { readFunctionSection } from './function-section.ts';
-import { readTypeSection } from './function-type.ts';
+import { type FunctionType, readTypeSection } from './function-type.ts';
 import { readGlobalSection } from './global-section.ts';
 import { readImportSection } from './import-section.ts';
 import {
@@ -21,7 +22,8 @@ import {
   MAX_TABLES,
 } from './limits.ts';
 import { readMemorySection, refuseSecondMemory } from './memory-section.ts';
-import { EMPTY_MODULE, indexSpaces, type WasmModule } from './module.ts';
+import { EMPTY_MODULE, functionTypes, indexSpaces, type WasmModule } from './module.ts';
+import { Opcode } from './opcode.ts';
 import { OperatorReader } from './operator-reader.ts';
 import { readTableSection } from './table-section.ts';
 
@@ -135,7 +137,7 @@ function readSection(id: number, section: ByteReader, module: Draft): void {
       module.exports = readExportSection(section, indexSpaces(module));
       break;
     case 8:
-      module.start = readStart(section, indexSpaces(module).functions);
+      module.start = readStart(section, functionTypes(module));
       break;
     case 9:
       module.elements = readElementSection(section, indexSpaces(module));
@@ -176,11 +178,16 @@ function expectCounts(module: WasmModule, offset: number): void {
   }
 }
 
-function readStart(section: ByteReader, functions: number): number {
+/** Its type is checked here, as V8 never sees the start section of a metered module. */
+function readStart(section: ByteReader, types: readonly FunctionType[]): number {
   const { offset } = section;
   const index = section.u32();
-  if (index >= functions) {
-    throw new WasmError(offset, `function ${index} is not there: ${functions} are`);
+  const type = types[index];
+  if (type === undefined) {
+    throw new WasmError(offset, `function ${index} is not there: ${types.length} are`);
+  }
+  if (type.parameters.length > 0 || type.results.length > 0) {
+    throw new WasmError(offset, 'the start function must have no parameters and no results');
   }
   return index;
 }
@@ -208,8 +215,13 @@ function checkBodies(module: WasmModule): void {
   const first = module.bodies[0];
   if (first === undefined) return;
   const operators = new OperatorReader(first.source, indexSpaces(module));
+  const declared = declaredFunctions(module);
   for (const body of module.bodies) {
     operators.enter(body);
-    while (operators.next());
+    while (operators.next()) {
+      if (operators.opcode === Opcode.refFunc && declared[operators.index] === 0) {
+        throw new WasmError(operators.start, `function ${operators.index} is not declared`);
+      }
+    }
   }
 }

@@ -98,6 +98,18 @@ describe('the reader, given hostile bytes', () => {
     ],
     ['a start of nothing', moduleOf([8, 1, 0]), 10, /function 0 is not there/],
     [
+      'a start that takes a parameter',
+      moduleOf(section(1, [1, 0x60, 1, 0x7f, 0]), [3, 2, 1, 0], [8, 1, 0]),
+      21,
+      /no parameters and no results/,
+    ],
+    [
+      'a reference to a function that is not declared',
+      bodyOf(0xd2, 0, 0x1a, 0x0b),
+      23,
+      /function 0 is not declared/,
+    ],
+    [
       'a memory of 65,537 pages',
       moduleOf(section(5, [1, 0, ...u32(65_537)])),
       12,
