@@ -80,17 +80,23 @@ export function connect(options: ConnectionOptions): Connection {
       EXIT.usage,
     );
   }
-  const nodeOptions = {
+  return openConnection(address, {
     ca: readFileSync(ca),
     cert: readFileSync(cert),
     key: readFileSync(key),
-    minVersion: 'TLSv1.3' as const,
-  };
+  });
+}
+
+/** A connection as whoever holds this certificate and key, all PEM. */
+export function openConnection(
+  address: string,
+  identity: { readonly ca: PemText; readonly cert: PemText; readonly key: PemText },
+): Connection {
   const baseUrl = `https://${address}`;
   const sessionManager = new Http2SessionManager(
     baseUrl,
     { pingIntervalMs: PING_INTERVAL_MS },
-    nodeOptions,
+    { ...identity, minVersion: 'TLSv1.3' },
   );
   const transport = createGrpcTransport({
     baseUrl,
@@ -103,6 +109,8 @@ export function connect(options: ConnectionOptions): Connection {
     close: () => sessionManager.abort(),
   };
 }
+
+type PemText = string | Buffer;
 
 /** Runs `work` over a connection that is closed afterwards. */
 export async function connected<T>(

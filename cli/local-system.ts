@@ -1,0 +1,209 @@
+// A whole system on this machine, from the same programs that run apart elsewhere: Stripe simulator,
+// control plane, one agent, and a client with a balance. `dev`, `demo` and the benchmarks stand on it.
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { ClientAdminService } from '#gen/gapjunction/admin/v1/client_admin_pb';
+
+import {
+  FIRST_OPERATOR_CERTIFICATE,
+  FIRST_OPERATOR_FOLDER,
+  FIRST_OPERATOR_KEY,
+} from '../server/clients/first-operator.ts';
+import { connectAccount } from '../stripe-simulator/visit.ts';
+import { certificatesPem, makeKeyAndRequest } from './admin/certificate-request.ts';
+import { connected } from './connection.ts';
+import { Program } from './processes.ts';
+
+const COMMAND = fileURLToPath(new URL('./gap-junction.mjs', import.meta.url));
+const STRIPE_SIMULATOR = fileURLToPath(new URL('../stripe-simulator/main.ts', import.meta.url));
+
+/** Ten US dollars: enough for a few hundred thousand small jobs. */
+export const FIRST_CREDIT_MICROCENTS = 1_000_000_000n;
+
+export interface Credentials {
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface ControlPlane {
+  /** `host:port` */
+  readonly address: string;
+  readonly publicUrl: string;
+  /** Path of the root certificate, PEM. */
+  readonly ca: string;
+  readonly caFingerprint: string;
+  readonly operator: Credentials;
+  readonly stripe: string;
+  readonly server: Program;
+  readonly simulator: Program;
+}
+
+export interface LocalOptions {
+  readonly dataDir: string;
+  /** 0 picks a free one. */
+  readonly port: number;
+  /** Gets the programs' logs as they come. */
+  readonly onLog?: (program: string, text: string) => void;
+  /** Further arguments of `server`. */
+  readonly serverArgs?: readonly string[];
+}
+
+/** Starts simulator and control plane, and waits until both are ready. */
+export async function startControlPlane(options: LocalOptions): Promise<ControlPlane> {
+  const { dataDir, port, onLog } = options;
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const serverDir = join(dataDir, 'server');
+  const stateFile = join(dataDir, 'stripe.json');
+  const simulator = new Program(
+    'the Stripe simulator',
+    STRIPE_SIMULATOR,
+    ['--state-file', stateFile],
+    {
+      onLog: (text) => onLog?.('stripe', text),
+    },
+  );
+  const stripe = String((await simulator.event('ready'))['url']);
+  const server = runCommandLine('server', {
+    args: [
+      `--port=${port}`,
+      `--data-dir=${serverDir}`,
+      '--stripe=simulator',
+      `--stripe-simulator-url=${stripe}`,
+      '--json',
+      ...(options.serverArgs ?? []),
+    ],
+    onLog: (text) => onLog?.('server', text),
+  });
+  try {
+    const ready = await server.event('ready');
+    return {
+      address: String(ready['address']),
+      publicUrl: String(ready['publicUrl'] ?? ''),
+      ca: String(ready['ca']),
+      caFingerprint: String(ready['caFingerprint']),
+      operator: {
+        cert: join(serverDir, FIRST_OPERATOR_FOLDER, FIRST_OPERATOR_CERTIFICATE),
+        key: join(serverDir, FIRST_OPERATOR_FOLDER, FIRST_OPERATOR_KEY),
+      },
+      stripe,
+      server,
+      simulator,
+    };
+  } catch (error) {
+    await simulator.stop();
+    throw error;
+  }
+}
+
+export async function stopControlPlane({ server, simulator }: ControlPlane): Promise<void> {
+  await server.stop();
+  await simulator.stop();
+}
+
+/** `gap-junction <name> <args>` as a process of its own. */
+export function runCommandLine(
+  name: string,
+  { args, onLog }: { args: readonly string[]; onLog?: (text: string) => void },
+): Program {
+  return new Program(`gap-junction ${name}`, COMMAND, [name, ...args], onLog ? { onLog } : {});
+}
+
+export interface EnrolledAgent {
+  readonly nodeId: string;
+  readonly dataDir: string;
+}
+
+/**
+ * Enrols an agent of this data folder for the account, doing in the browser's place what its owner
+ * would. `onConnectUrl` sees the page's address before. An agent that is enrolled stays as it is.
+ */
+export async function enrolAgent(
+  controlPlane: ControlPlane,
+  {
+    dataDir,
+    accountName,
+    onConnectUrl,
+    onLog,
+  }: {
+    readonly dataDir: string;
+    readonly accountName: string;
+    readonly onConnectUrl?: (url: string) => void;
+    readonly onLog?: LocalOptions['onLog'];
+  },
+): Promise<EnrolledAgent> {
+  const enrolment = runCommandLine('agent', {
+    args: [
+      'enrol',
+      `--data-dir=${dataDir}`,
+      `--address=${controlPlane.address}`,
+      `--ca-fingerprint=${controlPlane.caFingerprint}`,
+      '--json',
+    ],
+    onLog: (text) => onLog?.('agent', text),
+  });
+  const { url } = await enrolment.event('connect_url');
+  onConnectUrl?.(String(url));
+  const back = await connectAccount(String(url), { accountName });
+  // What the browser would do next: follow Stripe's redirect to the agent on loopback.
+  await (await fetch(back)).text();
+  const { nodeId } = await enrolment.event('enrolled');
+  await enrolment.ended();
+  return { nodeId: String(nodeId), dataDir };
+}
+
+/** `agent run` of an enrolled agent, ready to take jobs. */
+export async function runAgent(
+  { dataDir }: Pick<EnrolledAgent, 'dataDir'>,
+  { slots, onLog }: { readonly slots?: number; readonly onLog?: LocalOptions['onLog'] },
+): Promise<Program> {
+  const agent = runCommandLine('agent', {
+    args: [
+      'run',
+      `--data-dir=${dataDir}`,
+      '--json',
+      ...(slots === undefined ? [] : [`--slots=${slots}`]),
+    ],
+    onLog: (text) => onLog?.('agent', text),
+  });
+  await agent.event('ready');
+  return agent;
+}
+
+export interface LocalClient extends Credentials {
+  readonly clientId: string;
+}
+
+/** A client of this folder: its key and certificate made, and its first credit given, once. */
+export async function openClient(
+  controlPlane: ControlPlane,
+  { dataDir, name }: { readonly dataDir: string; readonly name: string },
+): Promise<LocalClient> {
+  const key = join(dataDir, 'key.pem');
+  const cert = join(dataDir, 'cert.pem');
+  const idFile = join(dataDir, 'id');
+  if (existsSync(idFile)) return { clientId: await readFile(idFile, 'utf8'), key, cert };
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const { keyPem, request } = await makeKeyAndRequest();
+  const { address, ca, operator } = controlPlane;
+  const clientId = await connected({ address, ca, ...operator }, async (connection) => {
+    const admin = connection.client(ClientAdminService);
+    const issued = await admin.issueCertificate({
+      csr: request,
+      subject: { case: 'newClientName', value: name },
+    });
+    await writeFile(key, keyPem, { mode: 0o600 });
+    await writeFile(cert, certificatesPem(issued.certificateChain));
+    await admin.creditClient({
+      requestId: `first-${issued.id}`,
+      clientId: issued.id,
+      amountMicrocents: FIRST_CREDIT_MICROCENTS,
+    });
+    return issued.id;
+  });
+  // Last, so that a folder with an id has all the rest.
+  await writeFile(idFile, clientId);
+  return { clientId, key, cert };
+}
