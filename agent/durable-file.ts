@@ -52,7 +52,7 @@ export function readFileIfThere(path: string): Buffer | null {
 
 function writeAll(file: number, bytes: Uint8Array | string): void {
   const all = typeof bytes === 'string' ? Buffer.from(bytes) : bytes;
-  for (let at = 0; at < all.length; ) at += writeSync(file, all, at);
+  for (let at = 0; at < all.length;) at += writeSync(file, all, at);
 }
 
 /** A rename is durable when its folder is; Windows cannot open a folder, and needs no such sync. */

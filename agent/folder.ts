@@ -1,5 +1,5 @@
 // Where an agent keeps what, and the lock that lets only one agent work in a folder.
-import { chmodSync, mkdirSync, realpathSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 
@@ -56,6 +56,8 @@ export function folderAt(path: string): AgentFolder {
 }
 
 const SQLITE_BUSY = 5;
+/** `agent status` takes the lock for a moment, to see whether it is free. */
+const LOCK_PATIENCE_MS = 250;
 
 /**
  * Takes the folder for this process; the returned function gives it back. The lock is the one that SQLite
@@ -65,7 +67,7 @@ const SQLITE_BUSY = 5;
 export function lockFolder(folder: AgentFolder): () => void {
   let database: DatabaseSync | null = null;
   try {
-    database = new DatabaseSync(folder.lockFile, { timeout: 0 });
+    database = new DatabaseSync(folder.lockFile, { timeout: LOCK_PATIENCE_MS });
     database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE');
   } catch (error) {
     database?.close();
@@ -77,4 +79,16 @@ export function lockFolder(folder: AgentFolder): () => void {
   }
   const held = database;
   return () => held.close();
+}
+
+/** Whether an agent works in the folder now. Takes nothing and makes nothing. */
+export function isFolderLocked(folder: AgentFolder): boolean {
+  if (!existsSync(folder.lockFile)) return false;
+  try {
+    lockFolder(folder)();
+    return false;
+  } catch (error) {
+    if (error instanceof AgentError && error.reason === 'FOLDER_IN_USE') return true;
+    throw error;
+  }
 }

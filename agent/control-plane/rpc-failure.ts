@@ -16,29 +16,28 @@ export function factOf(error: unknown, name: string): string | null {
 
 /** One line for the log: code, reason and text of the failure. */
 export function failureText(error: unknown): string {
-  if (!(error instanceof ConnectError)) return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof ConnectError))
+    return error instanceof Error ? error.message : String(error);
   const reason = reasonOf(error);
   return `${Code[error.code]}${reason === '' ? '' : ` (${reason})`}: ${error.rawMessage}`;
 }
+
+const PASSING: ReadonlySet<Code> = new Set([
+  Code.Unavailable,
+  Code.Canceled,
+  Code.DeadlineExceeded,
+  Code.Aborted,
+  Code.ResourceExhausted,
+  Code.Internal,
+  Code.Unknown,
+]);
 
 /**
  * Whether the same call may succeed later: the network, a control plane that stops or is overloaded. A cut
  * connection shows as Canceled though nobody here cancelled.
  */
 export function isPassing(error: unknown): boolean {
-  if (!(error instanceof ConnectError)) return false;
-  switch (error.code) {
-    case Code.Unavailable:
-    case Code.Canceled:
-    case Code.DeadlineExceeded:
-    case Code.Aborted:
-    case Code.ResourceExhausted:
-    case Code.Internal:
-    case Code.Unknown:
-      return true;
-    default:
-      return false;
-  }
+  return error instanceof ConnectError && PASSING.has(error.code);
 }
 
 /** Whether the control plane does not know this node (any more). */

@@ -1,6 +1,6 @@
 // Enrolment as the agent does it: a key that stays here, an account that the owner connects in a browser,
 // a certificate for that key. Every call is repeated with the same key and state until it is answered.
-import { ConnectError, type Client } from '@connectrpc/connect';
+import { ConnectError } from '@connectrpc/connect';
 import type { X509Certificate } from 'node:crypto';
 import type { Logger } from 'pino';
 
@@ -11,10 +11,10 @@ import {
   type EnrolResponse,
   type StartEnrolmentResponse,
 } from '#gen/gapjunction/node/v1/enrolment_pb';
-import { lengthPrefixed, utf8 } from '../../protocol/bytes.ts';
+import { oldCertificateMessage } from '../../protocol/identity/old-certificate.ts';
 import type { Clock, Random } from '../clock.ts';
 import { addressText, type Address } from '../control-plane/address.ts';
-import { connectTo, fetchRoot } from '../control-plane/connection.ts';
+import { connectTo, fetchRoot, type Connection } from '../control-plane/connection.ts';
 import { factOf, failureText, reasonOf } from '../control-plane/rpc-failure.ts';
 import { AgentError } from '../error.ts';
 import type { TellEvent } from '../events.ts';
@@ -22,7 +22,13 @@ import type { AgentFolder } from '../folder.ts';
 import { certificateRequest } from '../identity/certificate-request.ts';
 import { acceptIssued, identityOfRecord, type NodeIdentity } from '../identity/identity.ts';
 import { erasePending, writeIdentity } from '../identity/identity-file.ts';
-import { eraseNodeKey, generateNodeKey, storeNodeKey, type NodeKey } from '../identity/node-key.ts';
+import {
+  eraseNodeKey,
+  eraseOtherKeys,
+  generateNodeKey,
+  storeNodeKey,
+} from '../identity/node-key.ts';
+import type { NodeKey } from '../identity/node-key.ts';
 import type { RootPin } from '../identity/pinned-root.ts';
 import { listenOnLoopback, type LoopbackListener } from './loopback-listener.ts';
 import { untilAnswered } from './retry.ts';
@@ -64,7 +70,7 @@ export async function enrol(options: EnrolOptions): Promise<NodeIdentity> {
   const key = generateNodeKey();
   storeNodeKey(folder.keyFolder, key);
   try {
-    const answer = await obtain(options, { key, client: connection.client(EnrolmentService) });
+    const answer = await obtain(options, { key, connection });
     const issued = acceptIssued(answer.identity, {
       root,
       key,
@@ -80,6 +86,7 @@ export async function enrol(options: EnrolOptions): Promise<NodeIdentity> {
     };
     writeIdentity(folder, record);
     erasePending(folder);
+    eraseOtherKeys(folder.keyFolder, [key.keyId]);
     const identity = identityOfRecord(folder, record);
     options.tell({
       event: 'enrolled',
@@ -114,21 +121,25 @@ async function reach({
 /** Start, proof, Enrol, within the life of the state. */
 async function obtain(
   options: EnrolOptions,
-  { key, client }: { readonly key: NodeKey; readonly client: Client<typeof EnrolmentService> },
+  { key, connection }: { readonly key: NodeKey; readonly connection: Connection },
 ): Promise<EnrolResponse> {
   const { clock, log } = options;
+  const client = connection.client(EnrolmentService);
   const overtime = new AbortController();
   const signal = AbortSignal.any([options.signal, overtime.signal]);
   const stopTimer = clock.after(STATE_LIFE_MS, () => overtime.abort(timedOut()));
-  const listener =
-    options.old === null && !options.returnCode ? await listenOnLoopback() : null;
+  const listener = options.old === null && !options.returnCode ? await listenOnLoopback() : null;
   const repeat = <T>(call: () => Promise<T>) =>
     untilAnswered(call, {
       clock,
       random: options.random,
       signal,
+      isFinal: () => connection.distrust() !== null,
       onFailure: (error) =>
-        log.warn({ cause: failureText(error) }, 'enrolling: the control plane did not answer, trying again'),
+        log.warn(
+          { cause: failureText(error) },
+          'enrolling: the control plane did not answer, trying again',
+        ),
     });
   try {
     const started = await repeat(() =>
@@ -170,7 +181,10 @@ async function prove(
     const [certificate] = old.chain;
     if (certificate === undefined) throw new RangeError('An identity without certificate');
     const signature = old.key.sign(oldCertificateMessage({ state: started.state, csr }));
-    return { case: 'oldCertificate', value: { $typeName: 'gapjunction.node.v1.OldCertificate', certificate, signature } };
+    return {
+      case: 'oldCertificate',
+      value: { $typeName: 'gapjunction.node.v1.OldCertificate', certificate, signature },
+    };
   }
   tell({
     event: 'connect_url',
@@ -187,21 +201,6 @@ async function prove(
     'ENROLMENT_REFUSED',
     `connecting a Stripe account: Stripe answered '${redirect.error}'${redirect.description === '' ? '' : ` (${redirect.description})`}; run 'agent enrol' again and accept`,
   );
-}
-
-/** What the old key signs: `"gap-junction/enrol-old-certificate/v1\n" || LP(state) || LP(csr)`. */
-export function oldCertificateMessage({
-  state,
-  csr,
-}: {
-  readonly state: string;
-  readonly csr: Uint8Array;
-}): Uint8Array {
-  return Buffer.concat([
-    utf8('gap-junction/enrol-old-certificate/v1\n'),
-    lengthPrefixed(utf8(state)),
-    lengthPrefixed(csr),
-  ]);
 }
 
 const NEXT_STEP: Readonly<Record<string, string>> = {

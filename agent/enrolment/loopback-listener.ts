@@ -81,7 +81,8 @@ interface Verdict {
 /** What one request means, given the state that is waited for. */
 function judge({ method, url = '' }: IncomingMessage, state: string | null): Verdict {
   const refuse = (status: number, text: string): Verdict => ({ status, text, redirect: null });
-  if (method !== 'GET') return refuse(405, 'Only a browser that comes back from Stripe belongs here.');
+  if (method !== 'GET')
+    return refuse(405, 'Only a browser that comes back from Stripe belongs here.');
   if (url.length > MAX_URL_CHARACTERS) return refuse(414, 'This address is too long.');
   const { pathname, searchParams } = new URL(url, 'http://127.0.0.1');
   if (pathname !== '/') return refuse(404, 'There is nothing here.');
@@ -94,7 +95,10 @@ function judge({ method, url = '' }: IncomingMessage, state: string | null): Ver
   }
   const error = searchParams.get('error');
   if (error !== null) {
-    const description = (searchParams.get('error_description') ?? '').slice(0, MAX_ERROR_CHARACTERS);
+    const description = (searchParams.get('error_description') ?? '').slice(
+      0,
+      MAX_ERROR_CHARACTERS,
+    );
     return {
       status: 200,
       text: 'Stripe did not connect an account. Look at the agent for what to do next.',
@@ -103,7 +107,10 @@ function judge({ method, url = '' }: IncomingMessage, state: string | null): Ver
   }
   const code = searchParams.get('code');
   if (code === null || code.length === 0 || code.length > MAX_CODE_CHARACTERS) {
-    return refuse(400, "Stripe's answer has no code. Open the address that the agent printed again.");
+    return refuse(
+      400,
+      "Stripe's answer has no code. Open the address that the agent printed again.",
+    );
   }
   return {
     status: 200,

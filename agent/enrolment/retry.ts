@@ -15,11 +15,14 @@ export async function untilAnswered<T>(
     clock,
     random,
     signal,
+    isFinal,
     onFailure,
   }: {
     readonly clock: Clock;
     readonly random: Random;
     readonly signal: AbortSignal;
+    /** Asked after a failure that would pass by its code. */
+    readonly isFinal: () => boolean;
     readonly onFailure: (error: unknown) => void;
   },
 ): Promise<T> {
@@ -28,7 +31,7 @@ export async function untilAnswered<T>(
     try {
       return await call();
     } catch (error) {
-      if (!isPassing(error)) throw error;
+      if (!isPassing(error) || isFinal()) throw error;
       if (signal.aborted) throw signal.reason;
       onFailure(error);
       const asked = Number(factOf(error, 'retry_after_ms') ?? 0);

@@ -10,12 +10,12 @@ const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as con
 
 /** The request as DER, signed by the key. */
 export async function certificateRequest(key: NodeKey): Promise<Uint8Array> {
-  cryptoProvider.set(webcrypto as Crypto);
+  cryptoProvider.set(webcrypto);
   const request = await Pkcs10CertificateRequestGenerator.create({
     signingAlgorithm: ALGORITHM,
     keys: {
-      publicKey: key.publicKey.toCryptoKey(ALGORITHM, true, ['verify']) as CryptoKey,
-      privateKey: key.privateKey.toCryptoKey(ALGORITHM, true, ['sign']) as CryptoKey,
+      publicKey: key.publicKey.toCryptoKey(ALGORITHM, true, ['verify']),
+      privateKey: key.privateKey.toCryptoKey(ALGORITHM, true, ['sign']),
     },
   });
   return new Uint8Array(request.rawData);

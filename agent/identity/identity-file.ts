@@ -23,7 +23,10 @@ const bytes = (mostBytes: number) =>
   z.base64().transform((text, context) => {
     const value = new Uint8Array(Buffer.from(text, 'base64'));
     if (value.length === 0 || value.length > mostBytes) {
-      context.addIssue({ code: 'custom', message: `has ${value.length} bytes, not 1 to ${mostBytes}` });
+      context.addIssue({
+        code: 'custom',
+        message: `has ${value.length} bytes, not 1 to ${mostBytes}`,
+      });
     }
     return value;
   });
@@ -96,7 +99,8 @@ function readRecord<S extends z.ZodType>(path: string, schema: S): z.output<S> |
     return schema.parse(JSON.parse(text.toString('utf8')));
   } catch (cause) {
     // The text holds heartbeat keys: the problem names fields, never their values.
-    const fields = cause instanceof z.ZodError ? cause.issues.map((issue) => issue.path.join('.')) : [];
+    const fields =
+      cause instanceof z.ZodError ? cause.issues.map((issue) => issue.path.join('.')) : [];
     const what = fields.length === 0 ? 'it is not JSON' : `wrong in ${fields.join(', ') || 'form'}`;
     throw damaged(path, what);
   }

@@ -80,9 +80,7 @@ export function identityOfRecord(folder: AgentFolder, record: IdentityRecord): N
 
 /** The key of this id, current or retired, or null. */
 export function signingKeyOf(identity: NodeIdentity, keyId: Uint8Array): SigningKey | null {
-  return (
-    [identity, ...identity.retired].find(({ key }) => sameBytes(key.keyId, keyId)) ?? null
-  );
+  return [identity, ...identity.retired].find(({ key }) => sameBytes(key.keyId, keyId)) ?? null;
 }
 
 /**

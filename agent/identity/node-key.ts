@@ -1,7 +1,7 @@
 // The node's own key: made here, kept in a file that only its owner reads, never sent anywhere.
 import { createPrivateKey, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import { rmSync, statSync } from 'node:fs';
+import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { keyIdOf } from '../../protocol/identity/key-id.ts';
@@ -53,6 +53,17 @@ export function loadNodeKey(keyFolder: string, keyId: Uint8Array): NodeKey {
 
 export function eraseNodeKey(keyFolder: string, keyId: Uint8Array): void {
   rmSync(keyFile(keyFolder, keyId), { force: true });
+}
+
+/** Erases every key but these: those of enrolments and renewals that never got an answer. */
+export function eraseOtherKeys(keyFolder: string, kept: readonly Uint8Array[]): void {
+  const names = new Set(kept.map((keyId) => Buffer.from(keyId).toString('hex')));
+  for (const file of readdirSync(keyFolder)) {
+    const [, name] = /^([0-9a-f]{64})\.pem(?:\.[0-9a-f]+\.new)?$/.exec(file) ?? [];
+    if (name !== undefined && (!names.has(name) || file.endsWith('.new'))) {
+      rmSync(join(keyFolder, file), { force: true });
+    }
+  }
 }
 
 function keyFile(keyFolder: string, keyId: Uint8Array): string {

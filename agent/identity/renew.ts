@@ -33,7 +33,8 @@ export async function renew(
     signal,
   }: {
     readonly client: Client<typeof EnrolmentService>;
-    readonly now: () => number;
+    /** Unix milliseconds. */
+    readonly now: number;
     readonly signal: AbortSignal;
   },
 ): Promise<NodeIdentity> {
@@ -48,7 +49,7 @@ export async function renew(
   const issued = acceptIssued(answer.identity, {
     root: identity.root,
     key,
-    now: now(),
+    now,
     expectedNodeId: identity.nodeId,
   });
   const record: IdentityRecord = {

@@ -1,0 +1,70 @@
+// One connection at work: beats first; when the first is accepted, a Work stream. Both end together.
+import type { Answer } from '#gen/gapjunction/node/v1/heartbeat_pb';
+import type { Order } from '#gen/gapjunction/node/v1/dispatch_pb';
+import type { Clock } from '../clock.ts';
+import type { NodeIdentity } from '../identity/identity.ts';
+import { beat, type BeatContent, type BeatsEnd } from './beats.ts';
+import type { Connection } from './connection.ts';
+import { openWork, type WorkEnd, type WorkStream } from './work.ts';
+
+export type SessionEnd = BeatsEnd | WorkEnd | { readonly kind: 'closed' };
+
+export interface Session {
+  readonly connection: Connection;
+  /** True once a beat was accepted. */
+  readonly isUp: () => boolean;
+  /** Resolves when the first beat is accepted, or the session ended before. */
+  readonly settled: Promise<void>;
+  /** Why it ended; never rejects. */
+  readonly ended: Promise<SessionEnd>;
+  /** Tells how many slots are free now. */
+  offer(): void;
+  /** Ends both streams; calls that run on the connection go on. */
+  close(): void;
+}
+
+export interface SessionOptions {
+  readonly connection: Connection;
+  readonly identity: NodeIdentity;
+  readonly clock: Clock;
+  readonly content: () => BeatContent;
+  readonly onAccepted: (answer: Answer) => void;
+  readonly take: (order: Order) => string | null;
+  readonly cancel: (attemptId: string) => void;
+  readonly freeSlots: () => number;
+}
+
+export function openSession(options: SessionOptions): Session {
+  const { connection, onAccepted } = options;
+  const closing = new AbortController();
+  const settled = Promise.withResolvers<void>();
+  const workEnd = Promise.withResolvers<WorkEnd>();
+  let work: WorkStream | null = null;
+
+  const beats = beat({
+    ...options,
+    signal: closing.signal,
+    onAccepted(answer) {
+      onAccepted(answer);
+      if (work !== null || closing.signal.aborted) return;
+      work = openWork({ ...options, signal: closing.signal });
+      void work.ended.then(workEnd.resolve);
+      settled.resolve();
+    },
+  });
+  const closed = new Promise<SessionEnd>((resolve) => {
+    closing.signal.addEventListener('abort', () => resolve({ kind: 'closed' }), { once: true });
+  });
+  const ended = Promise.race([closed, beats, workEnd.promise]).finally(() => {
+    closing.abort(new Error('The session ends'));
+    settled.resolve();
+  });
+  return {
+    connection,
+    isUp: () => work !== null,
+    settled: settled.promise,
+    ended,
+    offer: () => work?.offer(),
+    close: () => closing.abort(new Error('The session is closed')),
+  };
+}

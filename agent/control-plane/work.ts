@@ -1,0 +1,87 @@
+// The node's side of a Work stream: slots and acknowledgements go up, orders and cancels come down.
+import { create } from '@bufbuild/protobuf';
+
+import {
+  DispatchService,
+  WorkRequestSchema,
+  type Order,
+  type WorkRequest,
+} from '#gen/gapjunction/node/v1/dispatch_pb';
+import type { Connection } from './connection.ts';
+import { failureText, isNotAllowed } from './rpc-failure.ts';
+import { SendQueue } from './send-queue.ts';
+
+export type WorkEnd =
+  | { readonly kind: 'lost'; readonly cause: string }
+  | { readonly kind: 'not-allowed'; readonly cause: string };
+
+export interface WorkOptions {
+  readonly connection: Connection;
+  readonly signal: AbortSignal;
+  /** The attempt to acknowledge, which is running then; null for an order that is refused. */
+  readonly take: (order: Order) => string | null;
+  readonly cancel: (attemptId: string) => void;
+  readonly freeSlots: () => number;
+}
+
+export interface WorkStream {
+  /** Offers the slots that are free now, where that is not what was offered last. */
+  offer(): void;
+  /** Takes back what was offered; what runs goes on. */
+  close(): void;
+  readonly ended: Promise<WorkEnd>;
+}
+
+/** Opens the stream and offers the free slots. `ended` never rejects. */
+export function openWork(options: WorkOptions): WorkStream {
+  const queue = new SendQueue<WorkRequest>();
+  const ending = new AbortController();
+  const { take, cancel, freeSlots } = options;
+  const signal = AbortSignal.any([options.signal, ending.signal]);
+  /** What the control plane may still send us, as far as we told it. */
+  let offered = 0;
+
+  function offer(): void {
+    const free = freeSlots();
+    if (free === offered) return;
+    offered = free;
+    queue.put(create(WorkRequestSchema, { kind: { case: 'offer', value: { freeSlots: free } } }));
+  }
+
+  async function read(): Promise<WorkEnd> {
+    try {
+      const responses = options.connection.client(DispatchService).work(queue, { signal });
+      for await (const { kind } of responses) {
+        if (kind.case === 'cancel') cancel(kind.value.attemptId);
+        if (kind.case !== 'order') continue;
+        // Each order uses up one slot of the offer at the control plane.
+        offered = Math.max(0, offered - 1);
+        const attemptId = take(kind.value);
+        if (attemptId !== null) {
+          queue.put(
+            create(WorkRequestSchema, { kind: { case: 'acknowledgement', value: { attemptId } } }),
+          );
+        }
+        offer();
+      }
+      return { kind: 'lost', cause: 'the Work stream ended' };
+    } catch (error) {
+      const cause = failureText(error);
+      return isNotAllowed(error) ? { kind: 'not-allowed', cause } : { kind: 'lost', cause };
+    } finally {
+      queue.end();
+      ending.abort(new Error('The Work stream ends'));
+    }
+  }
+
+  const ended = read();
+  offer();
+  return {
+    offer,
+    close() {
+      queue.end();
+      ending.abort(new Error('The Work stream is closed'));
+    },
+    ended,
+  };
+}

@@ -1,0 +1,293 @@
+// The attempts that a node holds, from the order to the control plane's last word on its receipt.
+import { setMaxListeners } from 'node:events';
+import type { Logger } from 'pino';
+
+import { Entry, Grant } from '#gen/gapjunction/job/v1/bill_pb';
+import type { Order } from '#gen/gapjunction/node/v1/dispatch_pb';
+import { endName } from '../../protocol/bill/ends.ts';
+import { sameBytes } from '../../protocol/bill/digest.ts';
+import type { GuestOutcome, GuestSpec, SandboxPool } from '../../sandbox/sandbox.ts';
+import type { Clock, Random } from '../clock.ts';
+import type { TellEvent } from '../events.ts';
+import type { Delivery } from './delivery.ts';
+import { BlobUnavailable, download } from './download.ts';
+import type { Journal } from './journal.ts';
+import type { Link } from './link.ts';
+import type { ModuleStore } from './module-store.ts';
+import { checkOrder, type AcceptedOrder, type OrderTerms } from './order-check.ts';
+import { signReceipt, type SignedReceipt } from './receipt.ts';
+
+/** Why an attempt was stopped before its end. */
+export type StopReason =
+  /** The client's wish, passed on by the control plane: a receipt says how far it came. */
+  | 'cancelled'
+  /** The owner stops the agent: the control plane hears at once that the job must go elsewhere. */
+  | 'agent-stopping'
+  /** No beat was accepted for so long that the lease has ended: nobody wants a receipt. */
+  | 'lease-lost';
+
+type Attempt =
+  | {
+      readonly kind: 'running';
+      readonly accepted: AcceptedOrder;
+      readonly stop: AbortController;
+      /** Null while nobody asked for a stop. */
+      reason: StopReason | null;
+    }
+  /** The guest's end is signed and in the journal. */
+  | { readonly kind: 'delivering'; readonly keyId: Uint8Array };
+
+export interface AttemptParts {
+  readonly slots: number;
+  readonly terms: OrderTerms;
+  readonly pool: Pick<SandboxPool, 'run'>;
+  readonly modules: ModuleStore;
+  readonly journal: Journal;
+  readonly delivery: Delivery;
+  readonly link: Link;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly tell: TellEvent;
+  readonly log: Logger;
+}
+
+/** Offers and orders cross on the wire, so a node may get as many again as it has slots; no more. */
+const MOST_ORDERS_PER_SLOT = 2;
+
+export class Attempts {
+  readonly #parts: AttemptParts;
+  readonly #held = new Map<string, Attempt>();
+  #running = 0;
+  #fuelSinceStart = 0n;
+  #draining = false;
+  /** Told when slots were freed or taken, and when an attempt is no longer held. */
+  onChange: () => void = () => {};
+
+  constructor(parts: AttemptParts) {
+    this.#parts = parts;
+  }
+
+  /** Orders that can be taken now. */
+  get freeSlots(): number {
+    return this.#draining ? 0 : Math.max(0, this.#parts.slots - this.#running);
+  }
+
+  /** Attempts that the node holds, for its beats. */
+  get heldIds(): string[] {
+    return [...this.#held.keys()];
+  }
+
+  get runningCount(): number {
+    return this.#running;
+  }
+
+  get fuelSinceStart(): bigint {
+    return this.#fuelSinceStart;
+  }
+
+  /** Whether an order that is not complete names this key. */
+  namesKey(keyId: Uint8Array): boolean {
+    return [...this.#held.values()].some((attempt) =>
+      sameBytes(
+        attempt.kind === 'running' ? attempt.accepted.signingKey.key.keyId : attempt.keyId,
+        keyId,
+      ),
+    );
+  }
+
+  /**
+   * Judges an order and begins it; answers the attempt to acknowledge, or null where the order is refused.
+   * One that is held already is only acknowledged again.
+   */
+  take(order: Order): string | null {
+    const { terms, clock, log, slots } = this.#parts;
+    const verdict = checkOrder(order, terms, clock.now());
+    if (verdict.kind === 'refuse') {
+      log.warn({ rule: verdict.rule, problem: verdict.problem }, 'refusing an order');
+      return null;
+    }
+    const { accepted } = verdict;
+    const { jobId, attemptId } = accepted.order;
+    if (this.#held.has(attemptId)) return attemptId;
+    if (this.#draining || this.#running >= slots * MOST_ORDERS_PER_SLOT) {
+      log.warn({ jobId, attemptId }, 'refusing an order: no slot is free');
+      return null;
+    }
+    const attempt: Attempt = {
+      kind: 'running',
+      accepted,
+      stop: new AbortController(),
+      reason: null,
+    };
+    // Each download and the sandbox listen; that is a handful, not a leak.
+    setMaxListeners(0, attempt.stop.signal);
+    this.#held.set(attemptId, attempt);
+    this.#running++;
+    void this.#carryOut(attempt);
+    return attemptId;
+  }
+
+  /** Stops an attempt; without effect where it is not running. */
+  stop(attemptId: string, reason: StopReason): void {
+    const attempt = this.#held.get(attemptId);
+    if (attempt?.kind !== 'running' || attempt.reason !== null) return;
+    attempt.reason = reason;
+    attempt.stop.abort(new Error(`The attempt '${attemptId}' is stopped: ${reason}`));
+  }
+
+  stopAll(reason: StopReason): void {
+    for (const attemptId of this.heldIds) this.stop(attemptId, reason);
+  }
+
+  /** Takes nothing new from now on. */
+  drain(): void {
+    this.#draining = true;
+    this.onChange();
+  }
+
+  /** Hands in what an earlier process of this agent had signed and not heard about. */
+  resume(): void {
+    const { journal, log } = this.#parts;
+    for (const attemptId of journal.attemptIds()) {
+      const receipt = journal.read(attemptId);
+      if (receipt === null) {
+        log.warn(
+          { attemptId },
+          'dropping a receipt that was half written when the agent was killed',
+        );
+        journal.erase(attemptId);
+        continue;
+      }
+      log.info({ jobId: receipt.jobId, attemptId }, 'handing in a receipt from before the restart');
+      void this.#deliver(receipt);
+    }
+  }
+
+  async #carryOut(attempt: Extract<Attempt, { kind: 'running' }>): Promise<void> {
+    const { log, clock, tell, journal } = this.#parts;
+    const { jobId, attemptId } = attempt.accepted.order;
+    tell({ event: 'job_started', jobId, attemptId });
+    const startedMs = clock.now();
+    let receipt: SignedReceipt | null = null;
+    try {
+      const outcome = await this.#outcomeOf(attempt);
+      if (outcome !== null) {
+        this.#fuelSinceStart += outcome.fuel;
+        receipt = await signReceipt(attempt.accepted, outcome, {
+          startedMs,
+          finishedMs: clock.now(),
+        });
+        journal.write(receipt);
+      }
+    } catch (error) {
+      // No receipt: the attempt goes missing from the beats, and the job goes to another node.
+      log.error({ jobId, attemptId, err: error }, 'carrying out an order failed');
+    }
+    this.#running--;
+    if (receipt === null) {
+      this.#held.delete(attemptId);
+      this.onChange();
+      return;
+    }
+    const { end, endDetail } = receipt;
+    tell({ event: 'job_ended', jobId, attemptId, end: endName(end), endDetail });
+    log.info({ jobId, attemptId, end: endName(end), endDetail }, 'a guest ended');
+    await this.#deliver(receipt);
+  }
+
+  async #deliver(receipt: SignedReceipt): Promise<void> {
+    const { attemptId, bill } = receipt;
+    this.#held.set(attemptId, { kind: 'delivering', keyId: bill.receipt.keyId });
+    this.onChange();
+    await this.#parts.delivery.deliver(receipt);
+    this.#held.delete(attemptId);
+    this.onChange();
+  }
+
+  /** How the guest ended, or null where nobody wants a receipt. */
+  async #outcomeOf(attempt: Extract<Attempt, { kind: 'running' }>): Promise<GuestOutcome | null> {
+    const { accepted, stop } = attempt;
+    let outcome: GuestOutcome;
+    try {
+      const isolationKey = Buffer.from(accepted.order.isolationKey).toString('hex');
+      const spec = await this.#specOf(accepted, stop.signal);
+      outcome = await this.#parts.pool.run(isolationKey, spec, { signal: stop.signal });
+    } catch (error) {
+      if (attempt.reason === null && !(error instanceof BlobUnavailable)) throw error;
+      outcome =
+        attempt.reason === null
+          ? endedWith('NODE_FAULT', error instanceof Error ? error.message : '')
+          : endedWith('CANCELLED', 'KILLED');
+    }
+    switch (attempt.reason) {
+      case null:
+        // Stopped without being asked to: the sandbox was closed under it.
+        return outcome.end === 'CANCELLED' ? endedWith('NODE_FAULT', 'SANDBOX_DIED') : outcome;
+      case 'cancelled':
+        return outcome;
+      case 'agent-stopping':
+        // A guest that ended before the stop reached it has earned its pay.
+        return outcome.end === 'CANCELLED' ? endedWith('NODE_FAULT', 'AGENT_STOPPED') : outcome;
+      case 'lease-lost':
+        return null;
+      default:
+        return attempt.reason satisfies never;
+    }
+  }
+
+  async #specOf(accepted: AcceptedOrder, signal: AbortSignal): Promise<GuestSpec> {
+    const { order } = accepted;
+    const { limits, grants } = order;
+    const [module, input] = await Promise.all([
+      this.#moduleOf(accepted, signal),
+      this.#inputOf(accepted, signal),
+    ]);
+    return {
+      module,
+      moduleDigest: order.module.digest,
+      entry: order.entry === Entry.START ? 'START' : 'RUN',
+      input,
+      grants: {
+        stdoutAsResult: grants.includes(Grant.STDOUT_AS_RESULT),
+        debugLogs: grants.includes(Grant.DEBUG_LOGS),
+      },
+      limits: {
+        fuel: limits.fuel,
+        epochs: limits.deadlineEpochs,
+        memoryBytes: Number(limits.memoryBytes),
+        outputBytes: Number(limits.outputBytes),
+        logBytes: Number(limits.logBytes),
+      },
+      seed: order.seed,
+    };
+  }
+
+  async #moduleOf({ order }: AcceptedOrder, signal: AbortSignal): Promise<Uint8Array> {
+    const { modules, clock } = this.#parts;
+    const kept = modules.get(order.module.digest, clock.now());
+    if (kept !== null) return kept;
+    const bytes = await download(this.#parts, order.module, { attemptId: order.attemptId, signal });
+    modules.put(order.module.digest, bytes);
+    return bytes;
+  }
+
+  async #inputOf({ order, inlineInput }: AcceptedOrder, signal: AbortSignal): Promise<Uint8Array> {
+    if (inlineInput !== null) return inlineInput;
+    if (order.input.sizeBytes === 0n) return new Uint8Array();
+    return await download(this.#parts, order.input, { attemptId: order.attemptId, signal });
+  }
+}
+
+/** An end in which no guest was entered, or nothing of it counts. */
+function endedWith(end: 'NODE_FAULT' | 'CANCELLED', detail: string): GuestOutcome {
+  return {
+    end,
+    detail,
+    fuel: 0n,
+    output: new Uint8Array(),
+    logs: new Uint8Array(),
+    stopStateDigest: null,
+    sleptNs: 0n,
+    peakMemoryPages: 0,
+  };
+}

@@ -1,0 +1,80 @@
+// A blob of an order, fetched by its digest and believed only when it has that digest.
+import { BlobService } from '#gen/gapjunction/blob/v1/blob_pb';
+import type { BlobRef } from '#gen/gapjunction/job/v1/bill_pb';
+import { reconnectDelayMs } from '../../protocol/heartbeat/jitter.ts';
+import { digest, digestText, sameBytes } from '../../protocol/bill/digest.ts';
+import { pause, type Clock, type Random } from '../clock.ts';
+import { failureText, isPassing } from '../control-plane/rpc-failure.ts';
+import type { Link } from './link.ts';
+
+/** The control plane has not, or does not give, what the order names. */
+export class BlobUnavailable extends Error {
+  override readonly name = 'BlobUnavailable';
+}
+
+/** A blob that keeps failing is given up before the order's client loses patience. */
+const MAX_ATTEMPTS = 8;
+
+export interface Downloader {
+  readonly link: Link;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/**
+ * The blob's bytes. Goes on from where a cut left it. Throws BlobUnavailable, or the signal's reason when
+ * it is aborted.
+ */
+export async function download(
+  { link, clock, random }: Downloader,
+  ref: BlobRef,
+  { attemptId, signal }: { readonly attemptId: string; readonly signal: AbortSignal },
+): Promise<Uint8Array> {
+  // The order's limit on sizes was checked before.
+  const bytes = new Uint8Array(Number(ref.sizeBytes));
+  let filledBytes = 0;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const connection = await link.connection(signal);
+      // Leaving a stream unread does not end it: its own signal does.
+      const reading = new AbortController();
+      try {
+        const chunks = connection
+          .client(BlobService)
+          .download(
+            { digest: ref.digest, offset: BigInt(filledBytes), attemptId },
+            { signal: AbortSignal.any([signal, reading.signal]) },
+          );
+        for await (const { chunk } of chunks) {
+          if (chunk.length > bytes.length - filledBytes) {
+            throw new BlobUnavailable(
+              `fetching ${digestText(ref.digest)}: it is longer than ordered`,
+            );
+          }
+          bytes.set(chunk, filledBytes);
+          filledBytes += chunk.length;
+        }
+      } finally {
+        reading.abort();
+      }
+      break;
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      if (error instanceof BlobUnavailable) throw error;
+      if (!isPassing(error) || attempt >= MAX_ATTEMPTS) {
+        throw new BlobUnavailable(`fetching ${digestText(ref.digest)}: ${failureText(error)}`, {
+          cause: error,
+        });
+      }
+      const delayMs = reconnectDelayMs(
+        { failedAttempts: attempt, leaseHeld: true, sinceLossMs: 0 },
+        random,
+      );
+      await pause(clock, delayMs, signal);
+    }
+  }
+  if (filledBytes !== bytes.length || !sameBytes(digest(bytes), ref.digest)) {
+    throw new BlobUnavailable(`fetching ${digestText(ref.digest)}: other bytes came`);
+  }
+  return bytes;
+}

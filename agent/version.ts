@@ -1,0 +1,4 @@
+// Which program this is, for beats and receipts.
+import manifest from '../package.json' with { type: 'json' };
+
+export const AGENT_VERSION: string = manifest.version;
