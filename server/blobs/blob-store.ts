@@ -1,12 +1,9 @@
 // The tables of blobs. Who may read: a client, what it uploaded, what its jobs use and what they gave.
-//
-// In a transaction with the ledger, the ledger comes first: a put may wait for another one of the same new
-// bytes.
 import { digestText } from '../../protocol/bill/digest.ts';
 import { RpcError } from '../rpc/error.ts';
 import { query, type Parameter } from '../store/query.ts';
 import type { EntityManager } from '../store/store.ts';
-import { blobUnknown, countedBytes, type BlobHolder, storageFull } from './blob.ts';
+import { blobUnknown, countedBytes, type BlobHolder, storageFull, type Uploader } from './blob.ts';
 
 export interface StoredBlob {
   readonly sizeBytes: number;
@@ -91,7 +88,7 @@ export async function sizeOfReadable(
 }
 
 /** The size of a blob that this very holder uses; null where it does not. */
-export async function sizeOfHeld(
+async function sizeOfHeld(
   em: EntityManager,
   { holder, digest }: { holder: BlobHolder; digest: Uint8Array },
 ): Promise<number | null> {
@@ -102,6 +99,30 @@ export async function sizeOfHeld(
     [holder.clientId, digest, holder.kind, holder.id],
   );
   return rows[0]?.size_bytes ?? null;
+}
+
+interface UploaderBlob {
+  readonly uploader: Uploader;
+  readonly digest: Uint8Array;
+}
+
+/** The size of a blob that the uploader has already; null where it has to be sent. */
+export function sizeReadableBy(
+  em: EntityManager,
+  { uploader, digest }: UploaderBlob,
+): Promise<number | null> {
+  return uploader.kind === 'attempt'
+    ? sizeOfHeld(em, { holder: uploader, digest })
+    : sizeOfReadable(em, { clientId: uploader.clientId, digest });
+}
+
+/** As sizeReadableBy; what a client has through its jobs becomes its own by that. */
+export async function sizeOfOwn(em: EntityManager, blob: UploaderBlob): Promise<number | null> {
+  const size = await sizeReadableBy(em, blob);
+  if (size !== null && blob.uploader.kind === 'client') {
+    await insertUses(em, { holder: blob.uploader, digests: [blob.digest] });
+  }
+  return size;
 }
 
 /**

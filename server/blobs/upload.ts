@@ -19,6 +19,7 @@ import {
 import { BLOB_KEY_BYTES, openChunk, sealChunk } from './blob-cipher.ts';
 import type { BlobContents } from './blob-contents.ts';
 import { insertBlob } from './blob-store.ts';
+import { sealedInRow } from './blob-uses-store.ts';
 import { ChunkCutter } from './chunk-cutter.ts';
 import {
   deleteUpload,
@@ -66,13 +67,6 @@ export async function receiveShort(parts: UploadParts, upload: Upload): Promise<
       maxClientBytes: parts.limits.maxClientBytes,
     });
   });
-}
-
-/** A short content as its row keeps it, under a new key. */
-export function sealedInRow(bytes: Uint8Array, random: UploadParts['random']) {
-  const key = random(BLOB_KEY_BYTES);
-  const sealed = sealChunk({ key, index: 0, bytes }, random);
-  return { sizeBytes: bytes.length, key, place: { kind: 'row', sealed } } as const;
 }
 
 /** Takes a large blob, or the rest of one. */
