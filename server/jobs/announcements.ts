@@ -21,7 +21,8 @@ export class LocalAnnouncements implements Announcements {
 
   publish(topic: string): void {
     // A copy: a listener may unsubscribe itself, or another, while it is called.
-    for (const listener of [...(this.#listeners.get(topic) ?? [])]) listener();
+    const listeners = [...(this.#listeners.get(topic) ?? [])];
+    for (const listener of listeners) listener();
   }
 
   subscribe(topic: string, listener: () => void): () => void {

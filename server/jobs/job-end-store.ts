@@ -1,0 +1,49 @@
+// What ends with a job, whoever ends it: its hold where nothing is charged, and its uses of blobs.
+import type { Blobs } from '../blobs/blobs.ts';
+import { releaseJob } from '../ledger/ledger-store.ts';
+import type { EntityManager } from '../store/store.ts';
+import { saveJobs, type JobChange } from './job-store.ts';
+import type { JobRecord } from './job-record.ts';
+import type { Job, Outcome } from './jobs.ts';
+
+export type Changed = Extract<Outcome, { kind: 'changed' }>;
+
+/**
+ * Writes locked jobs after one transition each; gives back the holds of those that ended without a bill.
+ * The ledger wants clients in the order of their ids, and to be first.
+ */
+export async function saveChanges(
+  em: EntityManager,
+  blobs: Pick<Blobs, 'endUses'>,
+  changes: readonly (Omit<JobChange, 'job'> & {
+    readonly outcome: Changed;
+    readonly record: JobRecord;
+  })[],
+): Promise<readonly Job[]> {
+  const released = changes
+    .filter(({ outcome }) => outcome.released)
+    .toSorted((a, b) => (a.outcome.job.clientId < b.outcome.job.clientId ? -1 : 1));
+  for (const { outcome } of released) await releaseJob(em, outcome.job);
+  for (const { record } of released) await endUses(em, blobs, record);
+  await saveJobs(
+    em,
+    changes.map(({ outcome, receiptDigest, orderSignature }) => ({
+      job: outcome.job,
+      receiptDigest,
+      orderSignature,
+    })),
+  );
+  return changes.map(({ outcome }) => outcome.job);
+}
+
+/** The job needs its module and its input no longer. */
+export async function endUses(
+  em: EntityManager,
+  blobs: Pick<Blobs, 'endUses'>,
+  { job, terms }: JobRecord,
+): Promise<void> {
+  await blobs.endUses(em, {
+    holder: { kind: 'job', id: job.jobId, clientId: job.clientId },
+    digests: [terms.moduleDigest, terms.inputDigest],
+  });
+}

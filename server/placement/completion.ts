@@ -1,0 +1,114 @@
+// A receipt becomes a settlement, or ends its attempt without pay. Everything that is written for it is
+// written in one transaction; signing follows.
+import type { Envelope } from '#gen/gapjunction/job/v1/bill_pb';
+import type { CompleteRequest } from '#gen/gapjunction/node/v1/dispatch_pb';
+import { digestText } from '../../protocol/bill/digest.ts';
+import type { Job } from '../jobs/jobs.ts';
+import { RpcError } from '../rpc/error.ts';
+import type { Store } from '../store/store.ts';
+import {
+  failTask,
+  lockTask,
+  payTask,
+  type BillSigner,
+  type UnsignedBill,
+} from './completion-store.ts';
+import type { Leases } from './leases.ts';
+import type { NodeKeys } from './node-keys.ts';
+import type { OutputBlobs } from './output-store.ts';
+import { checkReceiptOf } from './receipt-check.ts';
+import type { SettlementSigning } from './settlement-signing.ts';
+
+export interface CompletionOptions {
+  readonly store: Store;
+  readonly blobs: OutputBlobs;
+  readonly keys: NodeKeys;
+  readonly isRevoked: (serial: string) => boolean;
+  readonly leases: Leases;
+  readonly signing: SettlementSigning;
+  readonly signer: BillSigner;
+  /** Why a settlement could not be signed, for the log. */
+  readonly onError: (doing: string, cause: unknown) => void;
+}
+
+interface Completed {
+  readonly job: Job;
+  readonly attemptId: string;
+  /** `bill` is null where the settlement was written before. */
+  readonly pay: { readonly bill: UnsignedBill | null } | null;
+  readonly isNew: boolean;
+}
+
+export class Completion {
+  readonly #options: CompletionOptions;
+
+  constructor(options: CompletionOptions) {
+    this.#options = options;
+  }
+
+  /** The signed settlement, or null where the receipt is not paid. Errors as the contract says. */
+  async complete(request: CompleteRequest, nodeId: string): Promise<Envelope | null> {
+    const { job, attemptId, pay, isNew } = await this.#write(request, nodeId);
+    const { leases } = this.#options;
+    leases.ended({ nodeId, attemptId });
+    if (pay !== null) return this.#sign(job, pay.bill);
+    if (isNew) leases.announce([job]);
+    return null;
+  }
+
+  async #write({ taskId, receipt, inlineOutput }: CompleteRequest, nodeId: string) {
+    const { store, keys, isRevoked, blobs, signer } = this.#options;
+    return store.transaction(async (em): Promise<Completed> => {
+      const task = await lockTask(em, { taskId, nodeId });
+      if (task === null || receipt === undefined) throw taskUnknown(taskId);
+      const { attemptId } = task;
+      const key = keys.keyOf(task.nodeChain);
+      const verdict = checkReceiptOf(task, receipt, { key, isRevoked });
+      switch (verdict.kind) {
+        case 'again': {
+          const pay = verdict.paid ? { bill: null } : null;
+          return { job: task.record.job, attemptId, pay, isNew: false };
+        }
+        case 'fail': {
+          const job = await failTask(em, blobs, { task, ...verdict });
+          return { job, attemptId, pay: null, isNew: true };
+        }
+        case 'pay': {
+          const paid = await payTask(em, blobs, {
+            task,
+            verdict,
+            envelope: receipt,
+            inlineOutput,
+            signer,
+          });
+          return { job: paid.job, attemptId, pay: { bill: paid.bill }, isNew: true };
+        }
+        default:
+          return verdict satisfies never;
+      }
+    });
+  }
+
+  async #sign(job: Job, bill: UnsignedBill | null): Promise<Envelope> {
+    const { signing, onError } = this.#options;
+    try {
+      return bill === null ? await signing.signOf(job.jobId) : await signing.sign(bill);
+    } catch (cause) {
+      onError(`signing the settlement of '${job.jobId}'`, cause);
+      throw new RpcError(
+        'UNAVAILABLE',
+        'SETTLEMENT_UNSIGNED',
+        'completing the task: the receipt is accepted, its settlement is not signed yet; ask again',
+        { cause },
+      );
+    }
+  }
+}
+
+function taskUnknown(taskId: Uint8Array): RpcError {
+  return new RpcError(
+    'NOT_FOUND',
+    'TASK_UNKNOWN',
+    `completing the task '${digestText(taskId)}': no such order was given to this node`,
+  );
+}

@@ -1,0 +1,70 @@
+import { DispatchService, type WorkRequest } from '#gen/gapjunction/node/v1/dispatch_pb';
+import { RpcError } from '../rpc/error.ts';
+import {
+  callerOf,
+  implement,
+  type CallContext,
+  type ServiceImplementation,
+} from '../rpc/service.ts';
+import type { Completion } from './completion.ts';
+import type { Dispatch } from './dispatch.ts';
+import type { WorkMessage, WorkStream } from './work-stream.ts';
+
+export function dispatchService(dispatch: Dispatch, completion: Completion): ServiceImplementation {
+  return implement(DispatchService, {
+    async *work(requests, context) {
+      const stream = await dispatch.open(callerOf(context, 'node'));
+      const endOnAbort = () => stream.end();
+      context.signal.addEventListener('abort', endOnAbort);
+      const reading = readRequests(dispatch, stream, requests, context);
+      try {
+        yield* stream.messages() satisfies AsyncIterable<WorkMessage>;
+      } finally {
+        context.signal.removeEventListener('abort', endOnAbort);
+        stream.end();
+        dispatch.close(stream);
+        await reading;
+      }
+    },
+
+    async complete(request, context) {
+      const settlement = await completion.complete(request, callerOf(context, 'node').nodeId);
+      return settlement === null ? {} : { settlement };
+    },
+  });
+}
+
+/** Until the node ends its side, or the stream is over. What goes wrong ends the stream. */
+async function readRequests(
+  dispatch: Dispatch,
+  stream: WorkStream,
+  requests: AsyncIterable<WorkRequest>,
+  { signal, log }: CallContext,
+): Promise<void> {
+  try {
+    for await (const { kind } of requests) {
+      switch (kind.case) {
+        case 'offer':
+          dispatch.offer(stream, kind.value.freeSlots);
+          break;
+        case 'acknowledgement':
+          void dispatch.acknowledge(stream, kind.value.attemptId);
+          break;
+        // How far a guest is, is not kept: the receipt says what it burnt.
+        case 'progress':
+        case undefined:
+          break;
+        default:
+          kind satisfies never;
+      }
+    }
+    stream.end();
+  } catch (cause) {
+    if (signal.aborted || cause instanceof RpcError) {
+      stream.end(cause);
+      return;
+    }
+    log.error({ err: cause }, 'reading a Work stream');
+    stream.end(cause);
+  }
+}

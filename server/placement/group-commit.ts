@@ -1,0 +1,39 @@
+/** A batch is one statement or a few; more would hold the database's one connection for too long. */
+const MAX_BATCH = 64;
+
+/**
+ * Does the work of many callers at once: while one batch runs, those who come wait and are the next.
+ * `run` answers one result for each item, in order; when it throws, all callers of that batch see it.
+ */
+export class GroupCommit<Item, Result> {
+  readonly #run: (items: readonly Item[]) => Promise<readonly Result[]>;
+  #waiting: { item: Item; resolve: (result: Result) => void; reject: (cause: unknown) => void }[] =
+    [];
+  #running = false;
+
+  constructor(run: (items: readonly Item[]) => Promise<readonly Result[]>) {
+    this.#run = run;
+  }
+
+  add(item: Item): Promise<Result> {
+    const added = new Promise<Result>((resolve, reject) => {
+      this.#waiting.push({ item, resolve, reject });
+    });
+    if (!this.#running) void this.#drain();
+    return added;
+  }
+
+  async #drain(): Promise<void> {
+    this.#running = true;
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting.splice(0, MAX_BATCH);
+      try {
+        const results = await this.#run(batch.map(({ item }) => item));
+        batch.forEach(({ resolve }, index) => resolve(results[index]!));
+      } catch (cause) {
+        for (const { reject } of batch) reject(cause);
+      }
+    }
+    this.#running = false;
+  }
+}

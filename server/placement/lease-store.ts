@@ -1,0 +1,259 @@
+// The leases in the database: giving them, and finding those that are over. Their states change with
+// their jobs': see jobs/job-store.ts.
+import {
+  hexOf,
+  readLockedJobs,
+  requireAllSaved,
+  SAVE_JOBS,
+  saveParameters,
+  type LockedJobs,
+} from '../jobs/job-store.ts';
+import type { Job } from '../jobs/jobs.ts';
+import { query } from '../store/query.ts';
+import type { EntityManager } from '../store/store.ts';
+
+/** The oldest queued jobs that nobody else is placing, oldest first, locked. */
+export async function lockQueuedJobs(em: EntityManager, limit: number): Promise<LockedJobs> {
+  const ids = await query<{ job_id: string }>(
+    em,
+    `select job_id from job where state = 'queued'
+      order by submitted_ms, job_id limit $1::int for update skip locked`,
+    [limit],
+  );
+  if (ids.length === 0) return { records: [], nowMs: 0 };
+  const order = new Map(ids.map(({ job_id }, index) => [job_id, index]));
+  const { records, nowMs } = await readLockedJobs(em, [...order.keys()]);
+  const place = (jobId: string): number => order.get(jobId) ?? 0;
+  return { records: records.toSorted((a, b) => place(a.job.jobId) - place(b.job.jobId)), nowMs };
+}
+
+export interface NewLease {
+  /** After the lease: its last attempt is the new one. */
+  readonly job: Job;
+  readonly taskId: Uint8Array;
+  readonly orderPayload: Uint8Array;
+  readonly nodeKeyId: Uint8Array;
+  readonly nodeChainDigest: Uint8Array;
+}
+
+/** Writes leases and their orders' exact bytes, in one statement. */
+export async function insertLeases(
+  em: EntityManager,
+  leases: readonly NewLease[],
+  signer: { readonly keyId: Uint8Array; readonly chainDigest: Uint8Array },
+): Promise<void> {
+  const rows = leases.map(({ job, ...lease }) => {
+    const attempt = job.attempts.at(-1)!;
+    return {
+      attempt_id: attempt.attemptId,
+      job_id: job.jobId,
+      fence: attempt.fence,
+      node_id: attempt.nodeId,
+      leased_ms: attempt.leasedMs,
+      acknowledge_by_ms: attempt.acknowledgeByMs,
+      lease_end_ms: attempt.leaseEndMs,
+      task_id: hexOf(lease.taskId),
+      order_payload: hexOf(lease.orderPayload),
+      node_key_id: hexOf(lease.nodeKeyId),
+      node_chain_digest: hexOf(lease.nodeChainDigest),
+    };
+  });
+  const changes = leases.map(({ job }) => ({ job }));
+  const saved = await query(
+    em,
+    `with ${SAVE_JOBS}, lease as (
+       insert into attempt (attempt_id, job_id, fence, node_id, state, leased_ms, acknowledge_by_ms,
+         lease_end_ms, task_id, order_payload, order_key_id, order_chain_digest, node_key_id,
+         node_chain_digest)
+       select l.attempt_id, l.job_id, l.fence, l.node_id, 'leased', l.leased_ms, l.acknowledge_by_ms,
+         l.lease_end_ms, decode(l.task_id, 'hex'), decode(l.order_payload, 'hex'), $4, $5,
+         decode(l.node_key_id, 'hex'), decode(l.node_chain_digest, 'hex')
+       from jsonb_to_recordset($3::jsonb) as l (attempt_id text, job_id text, fence int,
+         node_id text, leased_ms bigint, acknowledge_by_ms bigint, lease_end_ms bigint,
+         task_id text, order_payload text, node_key_id text, node_chain_digest text)
+     ) select job_id from job_change`,
+    [...saveParameters(changes), JSON.stringify(rows), signer.keyId, signer.chainDigest],
+  );
+  requireAllSaved(changes, saved.length);
+}
+
+/** Locks the jobs of these attempts; unknown attempts, and those of other nodes, are left out. */
+export async function lockJobsOfAttempts(
+  em: EntityManager,
+  attempts: readonly { readonly attemptId: string; readonly nodeId: string }[],
+): Promise<LockedJobs> {
+  const ids = await query<{ job_id: string }>(
+    em,
+    `select job_id from job where job_id in (
+        select a.job_id from attempt a
+          join jsonb_to_recordset($1::jsonb) as c ("attemptId" text, "nodeId" text)
+            on a.attempt_id = c."attemptId" and a.node_id = c."nodeId")
+      order by job_id for update`,
+    [JSON.stringify(attempts.map(({ attemptId, nodeId }) => ({ attemptId, nodeId })))],
+  );
+  return readLockedJobs(
+    em,
+    ids.map(({ job_id }) => job_id),
+  );
+}
+
+/** An attempt that holds a lease. */
+export interface OpenLease {
+  readonly attemptId: string;
+  readonly jobId: string;
+  readonly nodeId: string;
+  readonly isAcknowledged: boolean;
+  readonly leasedMs: number;
+  readonly acknowledgeByMs: number;
+  readonly leaseEndMs: number;
+  readonly cancelRequested: boolean;
+}
+
+interface OpenLeaseRow {
+  readonly attempt_id: string;
+  readonly job_id: string;
+  readonly node_id: string;
+  readonly state: string;
+  readonly leased_ms: string;
+  readonly acknowledge_by_ms: string;
+  readonly lease_end_ms: string;
+  readonly cancel_requested: boolean;
+}
+
+const SELECT_OPEN = `
+  select a.attempt_id, a.job_id, a.node_id, a.state, a.leased_ms::text, a.acknowledge_by_ms::text,
+         a.lease_end_ms::text, j.cancel_requested
+    from attempt a join job j on j.job_id = a.job_id
+   where a.state in ('leased', 'acknowledged')`;
+
+/** The open leases of a node, or of all. */
+export async function readOpenLeases(
+  em: EntityManager,
+  nodeId: string | null,
+): Promise<readonly OpenLease[]> {
+  const rows = await query<OpenLeaseRow>(
+    em,
+    `${SELECT_OPEN} and ($1::text is null or a.node_id = $1)`,
+    [nodeId],
+  );
+  return rows.map(openLeaseOf);
+}
+
+/** The open leases past one of their times, and those to be cancelled. */
+export async function readLeasesToEnd(em: EntityManager): Promise<{
+  readonly overdue: readonly OpenLease[];
+  readonly toCancel: readonly OpenLease[];
+}> {
+  const rows = await query<OpenLeaseRow & { is_overdue: boolean }>(
+    em,
+    `select o.*, (o.lease_end_ms::bigint < now_ms
+         or (o.state = 'leased' and o.acknowledge_by_ms::bigint < now_ms)) as is_overdue
+       from (${SELECT_OPEN}) o, gap_junction_now_ms() as now_ms
+      where o.cancel_requested or o.lease_end_ms::bigint < now_ms
+         or (o.state = 'leased' and o.acknowledge_by_ms::bigint < now_ms)`,
+  );
+  return {
+    overdue: rows.filter((row) => row.is_overdue).map(openLeaseOf),
+    toCancel: rows.filter((row) => row.cancel_requested && !row.is_overdue).map(openLeaseOf),
+  };
+}
+
+function openLeaseOf(row: OpenLeaseRow): OpenLease {
+  return {
+    attemptId: row.attempt_id,
+    jobId: row.job_id,
+    nodeId: row.node_id,
+    isAcknowledged: row.state === 'acknowledged',
+    leasedMs: Number(row.leased_ms),
+    acknowledgeByMs: Number(row.acknowledge_by_ms),
+    leaseEndMs: Number(row.lease_end_ms),
+    cancelRequested: row.cancel_requested,
+  };
+}
+
+export interface StoredOrder {
+  readonly attemptId: string;
+  readonly payload: Uint8Array;
+  readonly keyId: Uint8Array;
+  readonly inputDigest: Uint8Array;
+  readonly inputBytes: bigint;
+}
+
+/**
+ * The orders under this key of a node that it has not acknowledged: they may have been lost with its last
+ * stream, so they are sent again and the time to acknowledge them starts anew. The lease's end stays.
+ */
+export async function takeOrdersToResend(
+  em: EntityManager,
+  { nodeId, keyId, acknowledgeMs }: { nodeId: string; keyId: Uint8Array; acknowledgeMs: number },
+): Promise<readonly StoredOrder[]> {
+  const rows = await query<{
+    attempt_id: string;
+    order_payload: Uint8Array;
+    order_key_id: Uint8Array;
+    input_digest: Uint8Array;
+    input_bytes: string;
+  }>(
+    em,
+    `update attempt a set acknowledge_by_ms = gap_junction_now_ms() + $3::bigint
+       from job j
+      where j.job_id = a.job_id and a.node_id = $1 and a.node_key_id = $2 and a.state = 'leased'
+    returning a.attempt_id, a.order_payload, a.order_key_id, j.input_digest, j.input_bytes::text`,
+    [nodeId, keyId, acknowledgeMs],
+  );
+  return rows.map((row) => ({
+    attemptId: row.attempt_id,
+    payload: row.order_payload,
+    keyId: row.order_key_id,
+    inputDigest: row.input_digest,
+    inputBytes: BigInt(row.input_bytes),
+  }));
+}
+
+/** The queued jobs that have waited for longer. */
+export async function readJobsQueuedBefore(
+  em: EntityManager,
+  queueTimeoutMs: number,
+): Promise<readonly string[]> {
+  const rows = await query<{ job_id: string }>(
+    em,
+    `select job_id from job
+      where state = 'queued' and submitted_ms < gap_junction_now_ms() - $1::bigint
+      order by submitted_ms, job_id limit 100`,
+    [queueTimeoutMs],
+  );
+  return rows.map(({ job_id }) => job_id);
+}
+
+/** The attempt of this node, while it holds its lease. */
+export async function readLeaseUse(
+  em: EntityManager,
+  { nodeId, attemptId }: { nodeId: string; attemptId: string },
+): Promise<{
+  readonly clientId: string;
+  readonly moduleDigest: Uint8Array;
+  readonly inputDigest: Uint8Array;
+  readonly maxOutputBytes: bigint;
+} | null> {
+  const rows = await query<{
+    client_id: string;
+    module_digest: Uint8Array;
+    input_digest: Uint8Array;
+    output_limit_bytes: string;
+  }>(
+    em,
+    `select j.client_id, j.module_digest, j.input_digest, j.output_limit_bytes::text
+       from attempt a join job j on j.job_id = a.job_id
+      where a.attempt_id = $1 and a.node_id = $2 and a.state in ('leased', 'acknowledged')`,
+    [attemptId, nodeId],
+  );
+  const row = rows[0];
+  return row === undefined
+    ? null
+    : {
+        clientId: row.client_id,
+        moduleDigest: row.module_digest,
+        inputDigest: row.input_digest,
+        maxOutputBytes: BigInt(row.output_limit_bytes),
+      };
+}

@@ -1,0 +1,150 @@
+// From the queue to the settlement: the parts, how they hang together, and their start and stop.
+import { randomBytes } from 'node:crypto';
+import { makeId } from '../../protocol/identity/ids.ts';
+import type { Blobs } from '../blobs/blobs.ts';
+import { CertificateChains } from '../bills/certificate-chains.ts';
+import type { Clock } from '../clock.ts';
+import type { Announcements } from '../jobs/announcements.ts';
+import type { ServiceImplementation } from '../rpc/service.ts';
+import type { Signer } from '../secrets/secrets.ts';
+import { databaseNowMs } from '../store/now.ts';
+import type { Store } from '../store/store.ts';
+import { Acknowledgements } from './acknowledgements.ts';
+import { Completion } from './completion.ts';
+import { Dispatch } from './dispatch.ts';
+import { dispatchService } from './dispatch-service.ts';
+import { Leases } from './leases.ts';
+import { NodeKeys } from './node-keys.ts';
+import { OrderSender } from './order-sender.ts';
+import { Placer } from './placer.ts';
+import { SettlementSigning } from './settlement-signing.ts';
+import { Sweep, SWEEP_INTERVAL_MS } from './sweep.ts';
+import { DEFAULT_TRANSFER_GRACE_MS } from './work-order.ts';
+import { WorkStreams } from './work-stream.ts';
+
+/** A job that waits for longer finds no node any more that its client still counts on. */
+export const DEFAULT_QUEUE_TIMEOUT_MS = 3_600_000;
+
+/** What placement asks of the fleet. A listener's promise is waited for. */
+export interface PlacementFleet {
+  /** Live and enrolled: neither draining nor revoked. */
+  mayTakeWork(nodeId: string): boolean;
+  isLive(nodeId: string): boolean;
+  onLost(listener: (nodeId: string) => Promise<void>): () => void;
+  onRevoked(listener: (nodeId: string) => Promise<void>): () => void;
+  onBeat(listener: (nodeId: string, attemptIds: readonly string[]) => void): () => void;
+}
+
+export interface PlacementOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly blobs: Pick<Blobs, 'put' | 'claimOutput' | 'endUses' | 'readAll'>;
+  readonly fleet: PlacementFleet;
+  readonly signer: Signer;
+  /** 32 bytes. */
+  readonly isolationSecret: Uint8Array;
+  readonly isRevoked: (serial: string) => boolean;
+  readonly announcements: Announcements;
+  /** How long a node may be silent before it is lost, at the base interval. */
+  readonly lostPeriodMs: number;
+  readonly queueTimeoutMs?: number;
+  readonly transferGraceMs?: number;
+  readonly onError: (doing: string, cause: unknown) => void;
+}
+
+export interface Placement {
+  readonly service: ServiceImplementation;
+  /** For BlobService: what a lease lets its node read and upload. */
+  readonly leases: Leases;
+  /** One sweep now; it also runs by itself each second. */
+  sweep(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function openPlacement(options: PlacementOptions): Promise<Placement> {
+  const { store, clock, blobs, fleet, announcements, onError, isRevoked } = options;
+  const chains = new CertificateChains(store);
+  const signer = {
+    keyId: options.signer.keyId,
+    chainDigest: await chains.keep(options.signer.chain),
+  };
+  const streams = new WorkStreams();
+  const leases = new Leases({ store, blobs, announcements, streams });
+  const signing = new SettlementSigning(store, options.signer, leases);
+  const sender = new OrderSender(options.signer, (digest, maxBytes) =>
+    blobs.readAll(digest, maxBytes),
+  );
+  const placer = new Placer({
+    store,
+    streams,
+    leases,
+    sender,
+    announcements,
+    mayTakeWork: (nodeId) => fleet.mayTakeWork(nodeId),
+    signer,
+    isolationSecret: options.isolationSecret,
+    transferGraceMs: options.transferGraceMs ?? DEFAULT_TRANSFER_GRACE_MS,
+    newAttemptId: () => makeId('a', randomBytes),
+    onError,
+  });
+  const acknowledgements = new Acknowledgements(store, leases);
+  const dispatch = new Dispatch({
+    store,
+    chains,
+    streams,
+    sender,
+    placer,
+    acknowledgements,
+    announcements,
+    onError,
+  });
+  const keys = new NodeKeys();
+  const completion = new Completion({
+    store,
+    blobs,
+    keys,
+    isRevoked,
+    leases,
+    signing,
+    signer,
+    onError,
+  });
+
+  const startedMs = await store.read(databaseNowMs);
+  await leases.load();
+  const sweep = new Sweep({
+    store,
+    leases,
+    dispatch,
+    placer,
+    signing,
+    isLive: (nodeId) => fleet.isLive(nodeId),
+    queueTimeoutMs: options.queueTimeoutMs ?? DEFAULT_QUEUE_TIMEOUT_MS,
+    grace: { startedMs, untilMs: startedMs + options.lostPeriodMs },
+    databaseNowMs: () => store.read(databaseNowMs),
+    onError,
+  });
+  const stops = [
+    clock.every(SWEEP_INTERVAL_MS, () => void sweep.run()),
+    fleet.onLost((nodeId) => leases.endLeasesOf(nodeId, 'NODE_LOST')),
+    fleet.onRevoked((nodeId) => leases.endLeasesOf(nodeId, 'NODE_REVOKED')),
+    fleet.onBeat((nodeId, attemptIds) => {
+      leases
+        .beat(nodeId, attemptIds)
+        .catch((cause: unknown) => onError(`failing what '${nodeId}' does not hold`, cause));
+    }),
+  ];
+  // Heals what a crash left: the first sweep signs what is not signed.
+  await sweep.run();
+
+  return {
+    service: dispatchService(dispatch, completion),
+    leases,
+    sweep: () => sweep.run(),
+    async close() {
+      for (const stop of stops) stop();
+      await sweep.close();
+      await placer.close();
+    },
+  };
+}

@@ -1,0 +1,172 @@
+import type { Announcements } from '../jobs/announcements.ts';
+import { QUEUE_TOPIC } from '../jobs/announcements.ts';
+import type { JobRecord } from '../jobs/job-record.ts';
+import { apply, type Job } from '../jobs/jobs.ts';
+import type { Store } from '../store/store.ts';
+import { assign, type Assignment } from './assignment.ts';
+import { insertLeases, lockQueuedJobs, type NewLease } from './lease-store.ts';
+import type { Leases } from './leases.ts';
+import type { OrderSender } from './order-sender.ts';
+import { leaseEndMs, makeOrder } from './work-order.ts';
+import type { WorkStream, WorkStreams } from './work-stream.ts';
+
+/** An order that is not acknowledged for so long goes to another node. */
+export const ACKNOWLEDGE_MS = 5_000;
+
+/** One transaction places at most so many jobs: about as many as one statement writes in a few milliseconds. */
+const MAX_BATCH = 32;
+
+/** Jobs read beyond the free slots, so that a few that wait for another node do not hold up the rest. */
+const EXTRA_JOBS = 32;
+
+export interface PlacerOptions {
+  readonly store: Store;
+  readonly streams: WorkStreams;
+  readonly leases: Leases;
+  readonly sender: OrderSender;
+  readonly announcements: Announcements;
+  /** Live and enrolled: neither draining, lost nor revoked. */
+  readonly mayTakeWork: (nodeId: string) => boolean;
+  readonly signer: { readonly keyId: Uint8Array; readonly chainDigest: Uint8Array };
+  readonly isolationSecret: Uint8Array;
+  readonly transferGraceMs: number;
+  readonly newAttemptId: () => string;
+  /** A failure in the background, for the log. */
+  readonly onError: (doing: string, cause: unknown) => void;
+}
+
+/**
+ * Gives queued jobs to nodes with free slots: one batch at a time, woken by a queued job or an offer. While
+ * a batch is being written, what comes in waits for the next.
+ */
+export class Placer {
+  readonly #options: PlacerOptions;
+  #isWoken = false;
+  #running: Promise<void> | null = null;
+  #unsubscribe: () => void;
+
+  constructor(options: PlacerOptions) {
+    this.#options = options;
+    this.#unsubscribe = options.announcements.subscribe(QUEUE_TOPIC, () => this.wake());
+  }
+
+  /** Something may be placed. */
+  wake(): void {
+    this.#isWoken = true;
+    this.#running ??= this.#run().finally(() => {
+      this.#running = null;
+      // Woken after the last look and before this line.
+      if (this.#isWoken) this.wake();
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#unsubscribe();
+    this.#isWoken = false;
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (this.#isWoken) {
+      this.#isWoken = false;
+      try {
+        // A full batch: there may be more.
+        if ((await this.#placeBatch()) >= MAX_BATCH) this.#isWoken = true;
+      } catch (cause) {
+        this.#options.onError('placing queued jobs', cause);
+      }
+    }
+  }
+
+  /** Answers how many jobs were placed. */
+  async #placeBatch(): Promise<number> {
+    const { streams, store, mayTakeWork } = this.#options;
+    const working = streams.all().filter(({ node }) => mayTakeWork(node.nodeId));
+    const free = working.reduce((sum, stream) => sum + stream.freeSlots, 0);
+    if (free === 0) return 0;
+    const taken: { stream: WorkStream; attemptId: string }[] = [];
+    try {
+      const placed = await store.transaction(async (em) => {
+        const { records, nowMs } = await lockQueuedJobs(em, Math.min(free, MAX_BATCH) + EXTRA_JOBS);
+        const assignments = assign(
+          records.map(({ job }) => job),
+          {
+            offers: working.map(({ node, freeSlots }) => ({ nodeId: node.nodeId, freeSlots })),
+            working: working.map(({ node }) => node.nodeId),
+          },
+        ).slice(0, MAX_BATCH);
+        const leased = assignments.flatMap((assignment) => {
+          const record = records.find(({ job }) => job === assignment.job)!;
+          const stream = working.find(({ node }) => node.nodeId === assignment.nodeId)!;
+          const lease = this.#lease(record, assignment, stream, nowMs);
+          if (lease === null) return [];
+          taken.push({ stream, attemptId: lease.attemptId });
+          stream.take(lease.attemptId);
+          return [lease];
+        });
+        if (leased.length > 0) await insertLeases(em, leased, this.#options.signer);
+        return leased;
+      });
+      this.#send(placed);
+      return placed.length;
+    } catch (cause) {
+      for (const { stream, attemptId } of taken) stream.settle(attemptId);
+      throw cause;
+    }
+  }
+
+  #lease(
+    { job, terms }: JobRecord,
+    { nodeId }: Assignment,
+    stream: WorkStream,
+    nowMs: number,
+  ): Placed | null {
+    const { newAttemptId, transferGraceMs, isolationSecret } = this.#options;
+    const attemptId = newAttemptId();
+    const attempt = {
+      attemptId,
+      nodeId,
+      acknowledgeByMs: nowMs + ACKNOWLEDGE_MS,
+      leaseEndMs: leaseEndMs(terms, { leasedMs: nowMs, transferGraceMs }),
+    };
+    const outcome = apply(job, { kind: 'lease', attempt }, nowMs);
+    if (outcome.kind !== 'changed') return null;
+    const { keyId: nodeKeyId, chainDigest: nodeChainDigest } = stream.node;
+    const { payload, taskId } = makeOrder({ terms, job: outcome.job, nodeKeyId, isolationSecret });
+    return {
+      attemptId,
+      stream,
+      job: outcome.job,
+      taskId,
+      orderPayload: payload,
+      nodeKeyId,
+      nodeChainDigest,
+      inputDigest: terms.inputDigest,
+      inputBytes: terms.inputBytes,
+    };
+  }
+
+  #send(placed: readonly Placed[]): void {
+    const { leases, sender, signer, onError } = this.#options;
+    leases.announce(placed.map(({ job }): Job => job));
+    for (const { stream, attemptId, orderPayload, inputDigest, inputBytes } of placed) {
+      const order = {
+        attemptId,
+        payload: orderPayload,
+        keyId: signer.keyId,
+        inputDigest,
+        inputBytes,
+      };
+      sender
+        .send(stream, order)
+        .catch((cause: unknown) => onError(`sending the order of '${attemptId}'`, cause));
+    }
+  }
+}
+
+interface Placed extends NewLease {
+  readonly attemptId: string;
+  readonly stream: WorkStream;
+  readonly inputDigest: Uint8Array;
+  readonly inputBytes: bigint;
+}

@@ -1,0 +1,104 @@
+// Settlements are signed after they were written, since a signer may be a machine away and a transaction
+// must not wait for it. The step can be repeated at any time: by Complete's retry, by the sweep, at start.
+import { create } from '@bufbuild/protobuf';
+import { EnvelopeSchema, type Envelope } from '#gen/gapjunction/job/v1/bill_pb';
+import {
+  PAYLOAD_TYPE,
+  preAuthenticationEncoding,
+  type PayloadType,
+} from '../../protocol/bill/envelope.ts';
+import { sameBytes } from '../../protocol/bill/digest.ts';
+import { lockJobs } from '../jobs/job-store.ts';
+import { apply } from '../jobs/jobs.ts';
+import type { Signer } from '../secrets/secrets.ts';
+import type { Store } from '../store/store.ts';
+import {
+  readBillsToSign,
+  saveSignatures,
+  type BillSignatures,
+  type UnsignedBill,
+} from './completion-store.ts';
+import { GroupCommit } from './group-commit.ts';
+import type { Leases } from './leases.ts';
+
+export class SettlementSigning {
+  readonly #store: Store;
+  readonly #signer: Signer;
+  readonly #leases: Leases;
+  readonly #commits: GroupCommit<BillSignatures, void>;
+
+  constructor(store: Store, signer: Signer, leases: Leases) {
+    this.#store = store;
+    this.#signer = signer;
+    this.#leases = leases;
+    this.#commits = new GroupCommit((batch) => this.#save(batch));
+  }
+
+  /**
+   * Signs what of the bill is not signed, ends its job, and answers the settlement's envelope. Throws when
+   * the signer is gone.
+   */
+  async sign(bill: UnsignedBill): Promise<Envelope> {
+    const settlementSignature =
+      bill.settlementSignature ?? (await this.#sign(PAYLOAD_TYPE.settlement, bill.settlement));
+    const orderSignature =
+      bill.orderSignature === null ? await this.#sign(PAYLOAD_TYPE.workOrder, bill.order) : null;
+    const signatures = { jobId: bill.jobId, settlementSignature, orderSignature };
+    if (bill.settlementSignature === null || orderSignature !== null) {
+      await this.#commits.add(signatures);
+    }
+    return create(EnvelopeSchema, {
+      payloadType: PAYLOAD_TYPE.settlement,
+      payload: bill.settlement.payload,
+      signature: settlementSignature,
+      keyId: bill.settlement.keyId,
+    });
+  }
+
+  /** Signs the settlement of one job, as far as it is not. */
+  async signOf(jobId: string): Promise<Envelope> {
+    const bills = await this.#store.read((em) => readBillsToSign(em, [jobId]));
+    if (bills[0] === undefined)
+      throw new Error(`signing the settlement of '${jobId}': it has no bill`);
+    return this.sign(bills[0]);
+  }
+
+  /** Signs everything that a crash or a lost signer left unsigned. */
+  async signAll(): Promise<void> {
+    const bills = await this.#store.read((em) => readBillsToSign(em, null));
+    await Promise.all(bills.map((bill) => this.sign(bill)));
+  }
+
+  async #sign(
+    payloadType: PayloadType,
+    { payload, keyId }: { readonly payload: Uint8Array; readonly keyId: Uint8Array },
+  ): Promise<Uint8Array> {
+    if (!sameBytes(keyId, this.#signer.keyId)) {
+      throw new Error(
+        `signing a payload of type "${payloadType}": its key '${Buffer.from(keyId).toString('hex')}' is not the signer's`,
+      );
+    }
+    return this.#signer.sign(preAuthenticationEncoding(payloadType, payload));
+  }
+
+  async #save(batch: readonly BillSignatures[]): Promise<readonly void[]> {
+    const ended = await this.#store.transaction(async (em) => {
+      const { records, nowMs } = await lockJobs(
+        em,
+        batch.map(({ jobId }) => jobId),
+      );
+      const jobs = records.flatMap(({ job }) => {
+        const outcome = apply(job, { kind: 'sign-settlement' }, nowMs);
+        return outcome.kind === 'changed' ? [outcome.job] : [];
+      });
+      await saveSignatures(
+        em,
+        jobs.map((job) => ({ job })),
+        batch,
+      );
+      return jobs;
+    });
+    this.#leases.announce(ended);
+    return batch.map(() => undefined);
+  }
+}

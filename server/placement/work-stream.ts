@@ -1,0 +1,115 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { WorkResponseSchema } from '#gen/gapjunction/node/v1/dispatch_pb';
+import { freeSlots, NO_SLOTS, offer, sent, settled, type Slots } from './slots.ts';
+
+export type WorkMessage = MessageInitShape<typeof WorkResponseSchema>;
+
+/** Who is at the other end, as its connection proved it. */
+export interface WorkNode {
+  readonly nodeId: string;
+  readonly keyId: Uint8Array;
+  readonly chainDigest: Uint8Array;
+}
+
+/**
+ * One node's open Work stream: what it offers, and what is on its way to it. The queue is bounded by the
+ * slots that the node offers (at most 1,024) and one cancel for each attempt.
+ */
+export class WorkStream {
+  readonly node: WorkNode;
+  #slots: Slots = NO_SLOTS;
+  #queue: WorkMessage[] = [];
+  #wake: (() => void) | null = null;
+  #end: { readonly cause: unknown } | null = null;
+  /** Signatures of orders that are not acknowledged, by attempt: stored with the acknowledgement. */
+  readonly #signatures = new Map<string, Uint8Array>();
+
+  constructor(node: WorkNode) {
+    this.node = node;
+  }
+
+  get freeSlots(): number {
+    return this.#end === null ? freeSlots(this.#slots) : 0;
+  }
+
+  offer(slots: number): void {
+    this.#slots = offer(this.#slots, slots);
+  }
+
+  /** Takes a slot for an order that is being made. */
+  take(attemptId: string): void {
+    this.#slots = sent(this.#slots, attemptId);
+  }
+
+  sendOrder(attemptId: string, signature: Uint8Array, message: WorkMessage): void {
+    this.#signatures.set(attemptId, signature);
+    this.send(message);
+  }
+
+  /** The order is acknowledged or fenced. Answers its signature where it was sent on this stream. */
+  settle(attemptId: string): Uint8Array | null {
+    this.#slots = settled(this.#slots, attemptId);
+    const signature = this.#signatures.get(attemptId) ?? null;
+    this.#signatures.delete(attemptId);
+    return signature;
+  }
+
+  send(message: WorkMessage): void {
+    if (this.#end !== null) return;
+    this.#queue.push(message);
+    this.#wake?.();
+  }
+
+  /** Tells the node to stop this attempt. */
+  cancel(attemptId: string): void {
+    this.send({ kind: { case: 'cancel', value: { attemptId } } });
+  }
+
+  /** Ends the stream, with an error where there is a cause. Offers die with it, leases do not. */
+  end(cause?: unknown): void {
+    this.#end ??= { cause };
+    this.#wake?.();
+  }
+
+  /** What to send, in order, until the stream ends. */
+  async *messages(): AsyncGenerator<WorkMessage> {
+    for (;;) {
+      const message = this.#queue.shift();
+      if (message !== undefined) {
+        yield message;
+      } else if (this.#end !== null) {
+        if (this.#end.cause !== undefined) throw this.#end.cause;
+        return;
+      } else {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+        this.#wake = null;
+      }
+    }
+  }
+}
+
+/** The open Work streams of this replica, one a node. */
+export class WorkStreams {
+  readonly #streams = new Map<string, WorkStream>();
+
+  /** Answers the node's older stream, which the new one replaces. */
+  add(stream: WorkStream): WorkStream | null {
+    const older = this.#streams.get(stream.node.nodeId) ?? null;
+    this.#streams.set(stream.node.nodeId, stream);
+    return older;
+  }
+
+  remove(stream: WorkStream): void {
+    if (this.#streams.get(stream.node.nodeId) === stream) this.#streams.delete(stream.node.nodeId);
+  }
+
+  of(nodeId: string): WorkStream | null {
+    return this.#streams.get(nodeId) ?? null;
+  }
+
+  all(): readonly WorkStream[] {
+    return [...this.#streams.values()];
+  }
+}
