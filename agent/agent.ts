@@ -112,7 +112,7 @@ async function runLocked(options: AgentOptions): Promise<void> {
     tell,
     log,
   });
-  const use = processUse();
+  const use = processUse(clock);
   const linked = uplink.run(
     {
       content: () => ({

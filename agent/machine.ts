@@ -2,6 +2,7 @@
 import { availableParallelism, totalmem } from 'node:os';
 
 import { MAX_LIMITS, type LimitValues } from '../protocol/bill/limits.ts';
+import type { Clock } from './clock.ts';
 import { AgentError } from './error.ts';
 
 /** Guests must leave the owner room to work in. */
@@ -42,12 +43,12 @@ export interface ProcessUse {
 }
 
 /** Answers what this process used since it was asked last. */
-export function processUse(): () => ProcessUse {
+export function processUse(clock: Clock): () => ProcessUse {
   let lastCpu = process.cpuUsage();
-  let lastMs = performance.now();
+  let lastMs = clock.now();
   return () => {
     const cpu = process.cpuUsage();
-    const now = performance.now();
+    const now = clock.now();
     const usedMs = (cpu.user - lastCpu.user + cpu.system - lastCpu.system) / 1_000;
     const cpuPermille = Math.round((usedMs / Math.max(1, now - lastMs)) * 1_000);
     lastCpu = cpu;

@@ -46,6 +46,7 @@ export function openSession(options: SessionOptions): Session {
     signal: closing.signal,
     onAccepted(answer) {
       onAccepted(answer);
+      work?.offerAgain();
       if (work !== null || closing.signal.aborted) return;
       work = openWork({ ...options, signal: closing.signal });
       void work.ended.then(workEnd.resolve);

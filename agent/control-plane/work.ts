@@ -27,6 +27,8 @@ export interface WorkOptions {
 export interface WorkStream {
   /** Offers the slots that are free now, where that is not what was offered last. */
   offer(): void;
+  /** Says so again: an order that was lost on its way holds its slot at the control plane until then. */
+  offerAgain(): void;
   /** Takes back what was offered; what runs goes on. */
   close(): void;
   readonly ended: Promise<WorkEnd>;
@@ -43,7 +45,10 @@ export function openWork(options: WorkOptions): WorkStream {
 
   function offer(): void {
     const free = freeSlots();
-    if (free === offered) return;
+    if (free !== offered) send(free);
+  }
+
+  function send(free: number): void {
     offered = free;
     queue.put(create(WorkRequestSchema, { kind: { case: 'offer', value: { freeSlots: free } } }));
   }
@@ -78,6 +83,9 @@ export function openWork(options: WorkOptions): WorkStream {
   offer();
   return {
     offer,
+    offerAgain() {
+      if (freeSlots() > 0) send(freeSlots());
+    },
     close() {
       queue.end();
       ending.abort(new Error('The Work stream is closed'));

@@ -42,7 +42,8 @@ export async function issueServerCertificate(
     notAfterMs: Math.min(nowMs + CERTIFICATE_DAYS * DAY_MS, intermediate.validToDate.getTime()),
   });
   return {
-    certificateChain: issued.chain.map(certificatePem).join(''),
+    // With the root: an agent that pins it by fingerprint alone finds it here.
+    certificateChain: [...issued.chain, authority.rootCertificate].map(certificatePem).join(''),
     privateKey: key.pem,
     authorities: [authority.rootCertificate, authority.intermediateCertificate].map(certificatePem),
   };
