@@ -1,0 +1,238 @@
+// What enrolment and heartbeat need around them, all real but the clock: a database in memory, key files,
+// the Stripe simulator behind the real client. The services are called as the listener would call them.
+import { randomBytes, X509Certificate } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { pino } from 'pino';
+import type { NodeIdentitySchema } from '#gen/gapjunction/node/v1/enrolment_pb';
+import { EnrolmentService, EnrolRequestSchema } from '#gen/gapjunction/node/v1/enrolment_pb';
+import { keyIdOf } from '../../protocol/identity/key-id.ts';
+import { serialHex } from '../../protocol/identity/serial.ts';
+import { Revocations } from '../../server/certificates/revocations.ts';
+import { enrolmentService, type EnrolmentDeps } from '../../server/enrolment/enrolment-service.ts';
+import { NODE_CERTIFICATE_LIFE_MS } from '../../server/enrolment/node-certificate.ts';
+import { Fleet } from '../../server/nodes/fleet.ts';
+import type { CallContext, Caller, CallerOf, Handlers } from '../../server/rpc/service.ts';
+import { openFileSecrets } from '../../server/secrets/file-secrets.ts';
+import type { Secrets } from '../../server/secrets/secrets.ts';
+import { openStore, type OpenStore } from '../../server/store/open.ts';
+import { query } from '../../server/store/query.ts';
+import { connectStripe } from '../../server/stripe/stripe.ts';
+import type { AccountSwitches } from '../../stripe-simulator/account.ts';
+import { startStripeSimulator, type StripeSimulator } from '../../stripe-simulator/simulator.ts';
+import { connectAccount } from '../../stripe-simulator/visit.ts';
+import { TestClock } from '../fakes/clock.ts';
+import { makeCsr, makeOwnerKey, type OwnerKey } from '../fakes/owner.ts';
+
+export type Identity = MessageInitShape<typeof NodeIdentitySchema>;
+
+const BASE_INTERVAL_MS = 15_000;
+const unexpected = (doing: string, cause: unknown) => {
+  throw new Error(`${doing} failed`, { cause });
+};
+
+export class IdentityWorld {
+  readonly clock: TestClock;
+  readonly store: OpenStore;
+  readonly secrets: Secrets;
+  readonly simulator: StripeSimulator;
+  readonly revocations: Revocations;
+  fleet: Fleet;
+  readonly enrolment: Handlers<typeof EnrolmentService>;
+  readonly enrolmentDeps: EnrolmentDeps;
+  readonly #dataDir: string;
+  #shiftMs = 0;
+
+  private constructor(parts: {
+    clock: TestClock;
+    store: OpenStore;
+    secrets: Secrets;
+    simulator: StripeSimulator;
+    revocations: Revocations;
+    fleet: Fleet;
+    dataDir: string;
+    loopbackRedirects: boolean;
+  }) {
+    this.clock = parts.clock;
+    this.store = parts.store;
+    this.secrets = parts.secrets;
+    this.simulator = parts.simulator;
+    this.revocations = parts.revocations;
+    this.fleet = parts.fleet;
+    this.#dataDir = parts.dataDir;
+    this.enrolmentDeps = {
+      store: this.store,
+      clock: this.clock,
+      randomBytes,
+      authority: this.secrets.authority,
+      heartbeatMaster: this.secrets.heartbeatMaster,
+      certificateLifeMs: NODE_CERTIFICATE_LIFE_MS,
+      revocations: this.revocations,
+      fleet: this.fleet,
+      limit: async () => {},
+      loopbackRedirects: parts.loopbackRedirects,
+      publicUrl: () => 'http://127.0.0.1:1',
+      stripe: connectStripe({
+        secretKey: 'sk_test_gap',
+        clientId: 'ca_gap',
+        simulatorUrl: this.simulator.url,
+        maxRetries: 1,
+      }),
+    };
+    this.enrolment = handlersOf(this.enrolmentDeps);
+  }
+
+  static async open({ loopbackRedirects = true } = {}): Promise<IdentityWorld> {
+    const clock = new TestClock(Date.now());
+    const dataDir = mkdtempSync(join(tmpdir(), 'gj-identity-'));
+    const store = await openStore({ kind: 'memory' }, { clock, exclusive: true });
+    const secrets = await openFileSecrets({
+      dataDir,
+      trustDomain: 'test.gap-junction',
+      nowMs: clock.now(),
+      inUse: false,
+    });
+    const simulator = await startStripeSimulator({ port: 0 });
+    const revocations = await Revocations.open(store, clock, (cause) =>
+      unexpected('reading', cause),
+    );
+    const fleet = await Fleet.open({
+      store,
+      clock,
+      baseIntervalMs: BASE_INTERVAL_MS,
+      onError: unexpected,
+    });
+    const parts = { clock, store, secrets, simulator, revocations, fleet, dataDir };
+    return new IdentityWorld({ ...parts, loopbackRedirects });
+  }
+
+  async close(): Promise<void> {
+    await this.fleet.close();
+    await this.revocations.close();
+    await this.simulator.stop();
+    await this.store.close();
+    rmSync(this.#dataDir, { recursive: true, force: true });
+  }
+
+  /** The same database with nothing in memory, as after a restart. */
+  async restartFleet(): Promise<Fleet> {
+    return Fleet.open({
+      store: this.store,
+      clock: this.clock,
+      baseIntervalMs: BASE_INTERVAL_MS,
+      onError: unexpected,
+    });
+  }
+
+  /** Time passes for the process and for the database alike. */
+  async passTime(byMs: number): Promise<void> {
+    this.#shiftMs += byMs;
+    await this.store.transaction((em) =>
+      query(
+        em,
+        `create or replace function gap_junction_now() returns timestamptz language sql volatile
+         as 'select clock_timestamp() + interval ''${this.#shiftMs} milliseconds'''`,
+      ),
+    );
+    this.clock.advance(byMs);
+  }
+
+  /** Orders a fault of the simulator. */
+  async fault(fault: Readonly<Record<string, unknown>>): Promise<void> {
+    await this.control('POST', 'faults', fault);
+  }
+
+  async setAccount(name: string, switches: Partial<AccountSwitches>): Promise<void> {
+    await this.control('POST', 'accounts', { name, ...switches });
+  }
+
+  async control(method: string, path: string, body: unknown): Promise<void> {
+    const response = await fetch(`${this.simulator.url}/simulator/${path}`, {
+      method,
+      body: JSON.stringify(body),
+    });
+    if (!response.ok) throw new Error(`simulator: ${await response.text()}`);
+  }
+
+  /** StartEnrolment for a key, with a loopback port. */
+  async start(key: OwnerKey): Promise<{ state: string; connectUrl: string }> {
+    const { state, connectUrl } = await this.enrolment.startEnrolment(
+      { publicKeySha256: key.digest, loopbackPort: 40_000 } as never,
+      anyone,
+    );
+    return { state: state ?? '', connectUrl: connectUrl ?? '' };
+  }
+
+  /** The browser's part: Stripe's code for an account. */
+  async visit(connectUrl: string, accountName: string, switches?: AccountSwitches) {
+    const back = await connectAccount(connectUrl, {
+      accountName,
+      ...(switches === undefined ? {} : { switches }),
+    });
+    return back.searchParams.get('code') ?? '';
+  }
+
+  async enrol(request: MessageInitShape<typeof EnrolRequestSchema>): Promise<Identity> {
+    const { identity } = await this.enrolment.enrol(create(EnrolRequestSchema, request), anyone);
+    if (identity === undefined) throw new Error('Enrol answered no identity');
+    return identity;
+  }
+
+  /** A node, enrolled by the straight path. */
+  async enrolled(accountName: string, { replace = false } = {}) {
+    const key = await makeOwnerKey();
+    const { state, connectUrl } = await this.start(key);
+    const code = await this.visit(connectUrl, accountName);
+    const identity = await this.enrol({
+      csr: await makeCsr(key),
+      state,
+      proof: { case: 'stripeCode', value: code },
+      replace,
+    });
+    return { key, identity, caller: callerFrom(identity) };
+  }
+
+  async auditActions(subject: string): Promise<string[]> {
+    const rows = await this.store.read((em) =>
+      query<{ action: string }>(
+        em,
+        'select action from audit_entry where subject = $1 order by entry_number',
+        [subject],
+      ),
+    );
+    return rows.map(({ action }) => action);
+  }
+}
+
+export function handlersOf(deps: EnrolmentDeps): Handlers<typeof EnrolmentService> {
+  return enrolmentService(deps).handlers as unknown as Handlers<typeof EnrolmentService>;
+}
+
+/** The caller that the listener makes of a certificate. */
+export function callerFrom(identity: Identity): CallerOf<'node'> {
+  const [leaf, issuer] = identity.certificateChain ?? [];
+  if (leaf === undefined || issuer === undefined) throw new Error('the chain is not whole');
+  const certificate = new X509Certificate(leaf);
+  return {
+    kind: 'node',
+    nodeId: identity.nodeId ?? '',
+    serial: serialHex(certificate.serialNumber),
+    keyId: keyIdOf(certificate.publicKey) ?? new Uint8Array(),
+    expiresAtMs: certificate.validToDate.getTime(),
+    chain: [leaf, issuer],
+  };
+}
+
+export function contextOf(caller: Caller): CallContext {
+  return {
+    caller,
+    requestId: 'test',
+    address: '127.0.0.1',
+    signal: new AbortController().signal,
+    log: pino({ level: 'silent' }),
+  };
+}
+
+export const anyone: CallContext = contextOf({ kind: 'anyone' });
