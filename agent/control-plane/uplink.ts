@@ -1,32 +1,26 @@
 // The agent's link to the control plane for as long as it runs: connects, connects again, renews the
 // certificate and moves to it without letting go of what runs, and says when nobody has heard of this
 // node for so long that its leases have ended.
-import { EnrolmentService } from '#gen/gapjunction/node/v1/enrolment_pb';
-import { Directive, RefusalReason, type Answer } from '#gen/gapjunction/node/v1/heartbeat_pb';
+import { Directive, type Answer } from '#gen/gapjunction/node/v1/heartbeat_pb';
 import type { Order } from '#gen/gapjunction/node/v1/dispatch_pb';
 import type { Logger } from 'pino';
 
-import { reconnectDelayMs } from '../../protocol/heartbeat/jitter.ts';
 import { pause, type Clock, type Random } from '../clock.ts';
-import { AgentError } from '../error.ts';
 import type { TellEvent } from '../events.ts';
 import type { AgentFolder } from '../folder.ts';
 import type { NodeIdentity } from '../identity/identity.ts';
-import { dropRetiredKeys, renew } from '../identity/renew.ts';
-import { certificateStanding, renewalTimeMs } from '../identity/renewal.ts';
+import { dropRetiredKeys } from '../identity/renew.ts';
 import type { Link } from '../jobs/link.ts';
 import { addressText, type Address } from './address.ts';
 import type { BeatContent } from './beats.ts';
 import { connectTo, type Connection } from './connection.ts';
 import { accepted, firstAttempt, lost, waited, type LinkState } from './reconnect.ts';
-import { failureText, isNotAllowed } from './rpc-failure.ts';
+import { judgeEnd } from './link-end.ts';
+import { Renewals } from './renewals.ts';
 import { openSession, type Session, type SessionEnd } from './session.ts';
 
 /** A node is lost so many granted intervals after its last accepted beat. */
 const LOST_INTERVALS = 4;
-
-/** Node timers end at 24.8 days; a renewal that is further away is looked at again then. */
-const MAX_TIMER_MS = 86_400_000;
 
 /** What the link asks of the rest of the agent. */
 export interface UplinkHost {
@@ -65,13 +59,11 @@ export class Uplink implements Link {
   #state: LinkState;
   readonly #waiters = new Set<(connection: Connection) => void>();
   #callOffLoss = (): void => {};
-  #renewing: Promise<void> | null = null;
   /** While a session under a new certificate takes over from the current one. */
   #handingOver: Promise<void> | null = null;
   /** Aborted when `run` ends. */
-  #running = new AbortController();
-  /** Rejects when a renewal says that connecting again cannot help. */
-  readonly #failure = Promise.withResolvers<never>();
+  readonly #running = new AbortController();
+  readonly #renewals: Renewals;
   #told = false;
 
   constructor(options: UplinkOptions) {
@@ -79,6 +71,13 @@ export class Uplink implements Link {
     this.#identity = options.identity;
     this.#connect = options.connect ?? connectTo;
     this.#state = firstAttempt(options.clock.now());
+    this.#renewals = new Renewals({
+      ...options,
+      link: this,
+      identity: () => this.#identity,
+      use: (identity) => this.#use(identity),
+      signal: this.#running.signal,
+    });
   }
 
   get identity(): NodeIdentity {
@@ -112,7 +111,7 @@ export class Uplink implements Link {
     this.#session?.offer();
     const { retired } = this.#identity;
     const namesKey = this.#host?.namesKey;
-    if (retired.length === 0 || namesKey === undefined || this.#renewing !== null) return;
+    if (retired.length === 0 || namesKey === undefined || this.#renewals.isRenewing) return;
     this.#identity = dropRetiredKeys(this.#options.folder, this.#identity, namesKey);
   }
 
@@ -125,14 +124,8 @@ export class Uplink implements Link {
     const stop = () => this.#running.abort(signal.reason);
     signal.addEventListener('abort', stop, { once: true });
     if (signal.aborted) stop();
-    // Whoever loses the race is not asked any more.
-    this.#failure.promise.catch(() => {});
     try {
-      await Promise.race([
-        this.#keepUp(host, this.#running.signal),
-        this.#renewInTime(this.#running.signal),
-        this.#failure.promise,
-      ]);
+      await Promise.race([this.#keepUp(host, this.#running.signal), this.#renewals.run()]);
     } finally {
       signal.removeEventListener('abort', stop);
       this.#running.abort(new Error('The link ends'));
@@ -178,19 +171,16 @@ export class Uplink implements Link {
   /** What the end of the current session means; throws where connecting again cannot help. */
   #judge(end: SessionEnd, distrust: string | null): void {
     const { tell, log, clock, random, addresses } = this.#options;
-    const cause = distrust ?? causeOf(end);
-    if (end.kind === 'not-allowed') throw notAllowed(this.#identity, { cause, now: clock.now() });
-    if (end.kind === 'refused') {
-      if (end.reason === RefusalReason.NOT_ALLOWED)
-        throw notAllowed(this.#identity, { cause, now: clock.now() });
-      if (end.reason === RefusalReason.SUPERSEDED) throw superseded(this.#identity);
-      if (end.reason === RefusalReason.CLOCK_OUT_OF_WINDOW) {
-        tell({ event: 'clock_off', clockOffsetMs: end.clockOffsetMs });
-        log.error(
-          { clockOffsetMs: end.clockOffsetMs },
-          "this machine's clock is off: beats are refused until it is corrected; switch on time synchronization",
-        );
-      }
+    const { nodeId, certificate } = this.#identity;
+    const verdict = judgeEnd(end, { nodeId, certificate, now: clock.now() });
+    if (verdict.kind === 'stop') throw verdict.error;
+    const cause = distrust ?? verdict.cause;
+    if (verdict.clockOffsetMs !== null) {
+      tell({ event: 'clock_off', clockOffsetMs: verdict.clockOffsetMs });
+      log.error(
+        { clockOffsetMs: verdict.clockOffsetMs },
+        "this machine's clock is off: beats are refused until it is corrected; switch on time synchronization",
+      );
     }
     const wasUp = this.#state.kind === 'up';
     this.#state = lost(this.#state, {
@@ -243,7 +233,7 @@ export class Uplink implements Link {
     });
     host.onBeat(now);
     if (answer.directives.includes(Directive.DRAIN)) host.onDrain();
-    if (answer.directives.includes(Directive.RENEW)) void this.#renewNow();
+    if (answer.directives.includes(Directive.RENEW)) void this.#renewals.now();
     if (session.isUp()) return;
     // The first beat of this session: the stream for work opens when this returns.
     queueMicrotask(() => {
@@ -258,54 +248,14 @@ export class Uplink implements Link {
     });
   }
 
-  /** Renews whenever it is time; only ends by throwing, or with the signal. */
-  async #renewInTime(signal: AbortSignal): Promise<void> {
-    const { clock, random } = this.#options;
-    while (!signal.aborted) {
-      const { notBeforeMs, notAfterMs } = this.#identity.certificate;
-      const atMs = renewalTimeMs({ notBeforeMs, notAfterMs }, random());
-      while (clock.now() < atMs && !signal.aborted) {
-        await pause(clock, Math.min(atMs - clock.now(), MAX_TIMER_MS), signal);
-      }
-      if (!signal.aborted) await this.#renewNow();
-    }
-  }
-
-  /** One renewal at a time; retried until it is answered or the agent stops. Never rejects. */
-  #renewNow(): Promise<void> {
-    this.#renewing ??= this.#renew(this.#running.signal)
-      .catch(this.#failure.reject)
-      .finally(() => {
-        this.#renewing = null;
-      });
-    return this.#renewing;
-  }
-
-  async #renew(signal: AbortSignal): Promise<void> {
-    const { folder, clock, random, tell, log } = this.#options;
-    const startedMs = clock.now();
-    for (let failedAttempts = 1; !signal.aborted; failedAttempts++) {
-      try {
-        const connection = await this.connection(signal);
-        const client = connection.client(EnrolmentService);
-        this.#identity = await renew(folder, this.#identity, { client, now: clock.now(), signal });
-        const { nodeId, certificate } = this.#identity;
-        tell({ event: 'renewed', nodeId, certificateExpiresAtMs: certificate.notAfterMs });
-        log.info({ nodeId }, 'renewed the certificate');
-        this.#handingOver = this.#handOver();
-        await this.#handingOver;
-        return;
-      } catch (error) {
-        if (error instanceof AgentError && error.reason === 'NODE_SUPERSEDED') throw error;
-        if (signal.aborted) return;
-        if (isNotAllowed(error))
-          throw notAllowed(this.#identity, { cause: failureText(error), now: clock.now() });
-        log.warn({ cause: failureText(error) }, 'renewing the certificate failed, trying again');
-        const sinceLossMs = clock.now() - startedMs;
-        const delay = { failedAttempts, leaseHeld: false, sinceLossMs };
-        await pause(clock, reconnectDelayMs(delay, random), signal);
-      }
-    }
+  async #use(identity: NodeIdentity): Promise<void> {
+    const { tell, log } = this.#options;
+    const { nodeId, certificate } = identity;
+    this.#identity = identity;
+    tell({ event: 'renewed', nodeId, certificateExpiresAtMs: certificate.notAfterMs });
+    log.info({ nodeId }, 'renewed the certificate');
+    this.#handingOver = this.#handOver();
+    await this.#handingOver;
   }
 
   /** Opens a session under the new certificate, and lets the old one go when the new one is up. */
@@ -325,48 +275,4 @@ export class Uplink implements Link {
     // Its calls, downloads above all, finish on the old connection, which then closes by itself.
     old.close();
   }
-}
-
-function causeOf(end: SessionEnd): string {
-  switch (end.kind) {
-    case 'lost':
-    case 'not-allowed':
-      return end.cause;
-    case 'forged':
-      return `a frame that is not from our control plane: ${end.problem}`;
-    case 'refused':
-      return `a beat was refused: ${refusalName(end.reason)}`;
-    case 'closed':
-      return 'the session was closed';
-    default:
-      return end satisfies never;
-  }
-}
-
-function refusalName(reason: RefusalReason): string {
-  const names = Object.entries(RefusalReason) as [string, number][];
-  return names.find(([, value]) => value === Number(reason))?.[0] ?? String(reason);
-}
-
-function notAllowed(
-  { nodeId, certificate }: NodeIdentity,
-  { cause, now }: { readonly cause: string; readonly now: number },
-): AgentError {
-  if (certificateStanding(now, certificate) !== 'valid') {
-    return new AgentError(
-      'IDENTITY_EXPIRED',
-      `running the node '${nodeId}': its certificate ended at ${new Date(certificate.notAfterMs).toISOString()}; run 'agent enrol'`,
-    );
-  }
-  return new AgentError(
-    'NODE_NOT_ALLOWED',
-    `running the node '${nodeId}': the control plane does not accept its certificate (${cause}); it was revoked; run 'agent enrol --replace' to come back`,
-  );
-}
-
-function superseded({ nodeId }: NodeIdentity): AgentError {
-  return new AgentError(
-    'NODE_SUPERSEDED',
-    `running the node '${nodeId}': another agent beats as this node; stop one of the two, and run 'agent enrol --replace' here if you do not know the other one`,
-  );
 }
