@@ -8,8 +8,8 @@
 // An event about an attempt names it, and is refused unless it is the current one: that, with the fencing
 // number in the row, is why a job is never paid twice.
 
-/** A job is tried on so many nodes at most; what fails three times is likely to fail always. */
-export const MAX_ATTEMPTS = 3;
+/** A job is tried so often at most, where nothing else is configured: what fails three times fails always. */
+export const DEFAULT_MAX_ATTEMPTS = 3;
 
 /** Names of the contract's JobEnd. */
 export type End =
@@ -73,7 +73,13 @@ export type JobEvent =
       readonly attempt: Pick<Attempt, 'attemptId' | 'nodeId' | 'acknowledgeByMs' | 'leaseEndMs'>;
     }
   | { readonly kind: 'acknowledge'; readonly attemptId: string }
-  | { readonly kind: 'fail-attempt'; readonly attemptId: string; readonly failure: string }
+  | {
+      readonly kind: 'fail-attempt';
+      readonly attemptId: string;
+      readonly failure: string;
+      /** How often a job is tried at most. */
+      readonly maxAttempts: number;
+    }
   | {
       readonly kind: 'accept-receipt';
       readonly attemptId: string;
@@ -150,7 +156,7 @@ function acknowledge(job: Job, attemptId: string, nowMs: number): Outcome {
 
 function failAttempt(
   job: Job,
-  { attemptId, failure }: { readonly attemptId: string; readonly failure: string },
+  { attemptId, failure, maxAttempts }: Extract<JobEvent, { kind: 'fail-attempt' }>,
   nowMs: number,
 ): Outcome {
   const attempt = currentAttempt(job);
@@ -159,21 +165,24 @@ function failAttempt(
     ...attempt,
     state: { kind: 'failed', endedMs: nowMs, failure },
   });
-  const end = endAfterFailure({ ...job, attempts });
+  const end = endAfterFailure({ ...job, attempts }, maxAttempts);
   return end === null
     ? changed(job, { attempts, state: { kind: 'queued' } })
     : endWithoutBill({ ...job, attempts }, { ...end, endedMs: nowMs });
 }
 
 /** How a job ends whose last attempt just failed; null when it is tried once more. */
-function endAfterFailure(job: Job): Pick<EndOfJob, 'end' | 'endDetail'> | null {
+function endAfterFailure(
+  job: Job,
+  maxAttempts: number,
+): Pick<EndOfJob, 'end' | 'endDetail'> | null {
   const failure = failureOf(job.attempts.at(-1));
   if (job.cancelRequested) return { end: 'CANCELLED', endDetail: '' };
   // One node may lie about a module or be broken; two that agree are believed.
   if (nodesThatFailedWith(job, 'INVALID_MODULE').size >= 2) {
     return { end: 'INVALID_MODULE', endDetail: '' };
   }
-  if (job.attempts.length < MAX_ATTEMPTS) return null;
+  if (job.attempts.length < maxAttempts) return null;
   return failure === 'INVALID_MODULE'
     ? { end: 'INVALID_MODULE', endDetail: '' }
     : { end: 'NODE_FAULT', endDetail: failure };

@@ -4,7 +4,7 @@
 
 import type { Clock } from '../clock.ts';
 import type { Store } from '../store/store.ts';
-import { lostPeriodMs, nextLiveness, type Liveness } from './liveness.ts';
+import { nextLiveness, type Liveness } from './liveness.ts';
 import { loadFleet, recordBeats, recordLost } from './node-store.ts';
 import { takesWork, type Standing } from './standing.ts';
 
@@ -30,16 +30,22 @@ interface Member {
 /** Ends a node's leases, say. What it starts must stand in the database when its promise resolves. */
 export type NodeListener = (nodeId: string) => void | Promise<void>;
 
-/** Last-seen is at most so old in the database; 1,000 nodes a batch at 2,000 beats a second. */
+/** Sees each beat that is accepted, at once. */
+export type BeatListener = (nodeId: string, beat: Beat) => void;
+
+/** Last-seen is at most so old in the database. */
 const WRITE_INTERVAL_MS = 2_000;
-/** A loss is noticed at most so late. */
-const TICK_INTERVAL_MS = 500;
+/** A loss is noticed at most so late, and by a thirtieth of the interval where beats are quick. */
+const MAX_TICK_INTERVAL_MS = 500;
+const TICKS_PER_INTERVAL = 30;
 
 export interface FleetOptions {
   readonly store: Store;
   readonly clock: Clock;
   /** The interval at which a node is beating when this replica starts. */
   readonly baseIntervalMs: number;
+  /** A node is lost so many granted intervals after its last accepted beat: 4 x 15 s = 60 s. */
+  readonly lostAfterIntervals: number;
   /** A failure in the background, for the log. */
   readonly onError: (doing: string, cause: unknown) => void;
 }
@@ -50,6 +56,8 @@ export class Fleet {
   readonly #unwritten = new Map<string, Beat>();
   readonly #lostListeners = new Set<NodeListener>();
   readonly #revokedListeners = new Set<NodeListener>();
+  readonly #beatListeners = new Set<(nodeId: string, beat: Beat) => void>();
+  readonly #beatListeners = new Set<BeatListener>();
   readonly #background = new Set<Promise<void>>();
   #stops: (() => void)[] = [];
 
@@ -63,20 +71,21 @@ export class Fleet {
    */
   static async open(options: FleetOptions): Promise<Fleet> {
     const fleet = new Fleet(options);
-    const { store, clock, baseIntervalMs } = options;
+    const { store, clock, baseIntervalMs, lostAfterIntervals } = options;
     const rows = await store.read((em) => loadFleet(em));
     const start = {
       kind: 'start',
       atMs: clock.now(),
-      lostPeriodMs: lostPeriodMs(baseIntervalMs),
+      lostPeriodMs: lostAfterIntervals * baseIntervalMs,
     } as const;
     for (const { nodeId, standing, live, lastBeatMs } of rows) {
       const before: Liveness = live ? { kind: 'live', lostAtMs: 0 } : { kind: 'lost' };
       const liveness = nextLiveness(before, start);
       fleet.#members.set(nodeId, { standing, liveness, lastBeat: null, lastBeatMs });
     }
+    const tickIntervalMs = Math.min(MAX_TICK_INTERVAL_MS, baseIntervalMs / TICKS_PER_INTERVAL);
     fleet.#stops = [
-      clock.every(TICK_INTERVAL_MS, () => fleet.#tick()),
+      clock.every(tickIntervalMs, () => fleet.#tick()),
       clock.every(WRITE_INTERVAL_MS, () => fleet.#run('writing beats', () => fleet.flush())),
     ];
     return fleet;
@@ -118,10 +127,13 @@ export class Fleet {
   heard(nodeId: string, beat: Beat): void {
     const member = this.#members.get(nodeId);
     if (member === undefined) return;
-    member.liveness = nextLiveness(member.liveness, { kind: 'beat', ...beat });
+    const lostPeriodMs = this.#options.lostAfterIntervals * beat.grantedIntervalMs;
+    const event = { kind: 'beat', atMs: beat.atMs, lostPeriodMs } as const;
+    member.liveness = nextLiveness(member.liveness, event);
     member.lastBeat = beat;
     member.lastBeatMs = beat.atMs;
     this.#unwritten.set(nodeId, beat);
+    for (const listener of this.#beatListeners) listener(nodeId, beat);
   }
 
   /** After the commit of an enrolment or a change of standing. */
@@ -145,6 +157,12 @@ export class Fleet {
     this.#run(`ending what '${nodeId}' holds`, () => settle(this.#revokedListeners, nodeId));
   }
 
+  /** Called at each accepted beat. Must not throw, and not be slow. */
+  onBeat(listener: (nodeId: string, beat: Beat) => void): () => void {
+    this.#beatListeners.add(listener);
+    return () => this.#beatListeners.delete(listener);
+  }
+
   /** Called when a node is lost; again after a restart, when the listener's work failed. */
   onLost(listener: NodeListener): () => void {
     this.#lostListeners.add(listener);
@@ -155,6 +173,11 @@ export class Fleet {
   onRevoked(listener: NodeListener): () => void {
     this.#revokedListeners.add(listener);
     return () => this.#revokedListeners.delete(listener);
+  }
+
+  onBeat(listener: BeatListener): () => void {
+    this.#beatListeners.add(listener);
+    return () => this.#beatListeners.delete(listener);
   }
 
   /** Writes what was heard since the last time. Beats that cannot be written stay for the next. */

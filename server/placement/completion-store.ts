@@ -87,14 +87,12 @@ export async function lockTask(
 export async function failTask(
   em: EntityManager,
   blobs: OutputBlobs,
-  {
-    task,
-    failure,
-    receiptDigest,
-  }: { task: LockedTask; failure: string; receiptDigest: Uint8Array },
+  failed: { task: LockedTask; failure: string; receiptDigest: Uint8Array; maxAttempts: number },
 ): Promise<Job> {
+  const { task, failure, receiptDigest, maxAttempts } = failed;
   const { record, attemptId, nowMs } = task;
-  const outcome = apply(record.job, { kind: 'fail-attempt', attemptId, failure }, nowMs);
+  const event = { kind: 'fail-attempt', attemptId, failure, maxAttempts } as const;
+  const outcome = apply(record.job, event, nowMs);
   if (outcome.kind !== 'changed') throw attemptStale(attemptId);
   await saveChanges(em, blobs, [{ outcome, record, receiptDigest }]);
   return outcome.job;

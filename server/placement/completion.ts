@@ -27,6 +27,8 @@ export interface CompletionOptions {
   readonly leases: Leases;
   readonly signing: SettlementSigning;
   readonly signer: BillSigner;
+  /** How often a job is tried at most. */
+  readonly maxAttempts: number;
   /** Why a settlement could not be signed, for the log. */
   readonly onError: (doing: string, cause: unknown) => void;
 }
@@ -57,7 +59,7 @@ export class Completion {
   }
 
   async #write({ taskId, receipt, inlineOutput }: CompleteRequest, nodeId: string) {
-    const { store, keys, isRevoked, blobs, signer } = this.#options;
+    const { store, keys, isRevoked, blobs, signer, maxAttempts } = this.#options;
     return store.transaction(async (em): Promise<Completed> => {
       const task = await lockTask(em, { taskId, nodeId });
       if (task === null || receipt === undefined) throw taskUnknown(taskId);
@@ -70,7 +72,7 @@ export class Completion {
           return { job: task.record.job, attemptId, pay, isNew: false };
         }
         case 'fail': {
-          const job = await failTask(em, blobs, { task, ...verdict });
+          const job = await failTask(em, blobs, { task, ...verdict, maxAttempts });
           return { job, attemptId, pay: null, isNew: true };
         }
         case 'pay': {

@@ -27,18 +27,22 @@ export class Leases {
   readonly #blobs: Pick<Blobs, 'endUses'>;
   readonly #announcements: Announcements;
   readonly #streams: WorkStreams;
+  readonly #maxAttempts: number;
 
   constructor({
     store,
     blobs,
     announcements,
     streams,
+    maxAttempts,
   }: {
     readonly store: Store;
     readonly blobs: Pick<Blobs, 'endUses'>;
     readonly announcements: Announcements;
     readonly streams: WorkStreams;
+    readonly maxAttempts: number;
   }) {
+    this.#maxAttempts = maxAttempts;
     this.#streams = streams;
     this.#store = store;
     this.#blobs = blobs;
@@ -60,7 +64,7 @@ export class Leases {
     const byJob = new Map(attempts.map((attempt) => [attempt.jobId, attempt]));
     const changed = await this.#change([...byJob.keys()], (job) => {
       const { attemptId, failure } = byJob.get(job.jobId)!;
-      return { kind: 'fail-attempt', attemptId, failure };
+      return { kind: 'fail-attempt', attemptId, failure, maxAttempts: this.#maxAttempts };
     });
     for (const attempt of attempts) this.#forget(attempt);
     this.announce(changed);

@@ -5,6 +5,7 @@ import type { Blobs } from '../blobs/blobs.ts';
 import { CertificateChains } from '../bills/certificate-chains.ts';
 import type { Clock } from '../clock.ts';
 import type { Announcements } from '../jobs/announcements.ts';
+import { DEFAULT_MAX_ATTEMPTS } from '../jobs/jobs.ts';
 import type { ServiceImplementation } from '../rpc/service.ts';
 import type { Signer } from '../secrets/secrets.ts';
 import { databaseNowMs } from '../store/now.ts';
@@ -32,7 +33,9 @@ export interface PlacementFleet {
   isLive(nodeId: string): boolean;
   onLost(listener: (nodeId: string) => Promise<void>): () => void;
   onRevoked(listener: (nodeId: string) => Promise<void>): () => void;
-  onBeat(listener: (nodeId: string, attemptIds: readonly string[]) => void): () => void;
+  onBeat(
+    listener: (nodeId: string, beat: { readonly attemptIds: readonly string[] }) => void,
+  ): () => void;
 }
 
 export interface PlacementOptions {
@@ -48,6 +51,7 @@ export interface PlacementOptions {
   /** How long a node may be silent before it is lost, at the base interval. */
   readonly lostPeriodMs: number;
   readonly queueTimeoutMs?: number;
+  readonly maxAttempts?: number;
   readonly transferGraceMs?: number;
   readonly onError: (doing: string, cause: unknown) => void;
 }
@@ -69,7 +73,8 @@ export async function openPlacement(options: PlacementOptions): Promise<Placemen
     chainDigest: await chains.keep(options.signer.chain),
   };
   const streams = new WorkStreams();
-  const leases = new Leases({ store, blobs, announcements, streams });
+  const maxAttempts = options.maxAttempts ?? DEFAULT_MAX_ATTEMPTS;
+  const leases = new Leases({ store, blobs, announcements, streams, maxAttempts });
   const signing = new SettlementSigning(store, options.signer, leases);
   const sender = new OrderSender(options.signer, (digest, maxBytes) =>
     blobs.readAll(digest, maxBytes),
@@ -107,6 +112,7 @@ export async function openPlacement(options: PlacementOptions): Promise<Placemen
     leases,
     signing,
     signer,
+    maxAttempts,
     onError,
   });
 
@@ -128,7 +134,7 @@ export async function openPlacement(options: PlacementOptions): Promise<Placemen
     clock.every(SWEEP_INTERVAL_MS, () => void sweep.run()),
     fleet.onLost((nodeId) => leases.endLeasesOf(nodeId, 'NODE_LOST')),
     fleet.onRevoked((nodeId) => leases.endLeasesOf(nodeId, 'NODE_REVOKED')),
-    fleet.onBeat((nodeId, attemptIds) => {
+    fleet.onBeat((nodeId, { attemptIds }) => {
       leases
         .beat(nodeId, attemptIds)
         .catch((cause: unknown) => onError(`failing what '${nodeId}' does not hold`, cause));
