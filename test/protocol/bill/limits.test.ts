@@ -6,7 +6,6 @@ import { JobEnd } from '#gen/gapjunction/job/v1/bill_pb';
 import { deadlineFloorFuel, isBelowDeadlineFloor } from '../../../protocol/bill/deadline-floor.ts';
 import { chargeRule, endName, endRule, replayRule } from '../../../protocol/bill/ends.ts';
 import { DEFAULT_LIMITS, fillLimits, MAX_LIMITS } from '../../../protocol/bill/limits.ts';
-import { isBelowFloor } from '../../../sandbox/sandbox.ts';
 
 describe('limits of a job', () => {
   it('that says nothing are the defaults, and zero says nothing', () => {
@@ -108,18 +107,11 @@ describe('the floor under a deadline', () => {
     expect(deadlineFloorFuel({ deadlineEpochs: 3_000, sleptNs: 2n ** 64n })).to.equal(0n);
   });
 
-  it('is the same one that the sandbox blames its own machine by', () => {
-    const epochs = fc.integer({ min: 1, max: 10_000 });
-    const sleptNs = fc.bigInt({ min: 0n, max: 10n ** 11n });
-    const near = fc.bigInt({ min: -2n, max: 2n });
-    fc.assert(
-      fc.property(epochs, sleptNs, near, (deadlineEpochs, slept, offset) => {
-        const floor = deadlineFloorFuel({ deadlineEpochs, sleptNs: slept });
-        const fuel = floor + offset < 0n ? 0n : floor + offset;
-        const here = isBelowDeadlineFloor({ deadlineEpochs, sleptNs: slept, fuel });
-        const there = isBelowFloor({ epochs: deadlineEpochs, sleptNs: slept, fuel });
-        expect(here).to.equal(there);
-      }),
-    );
+  it('is met exactly at its own fuel', () => {
+    const stop = { deadlineEpochs: 1, sleptNs: 1n };
+    const fuel = deadlineFloorFuel(stop);
+    expect(fuel).to.equal(200_000n);
+    expect(isBelowDeadlineFloor({ ...stop, fuel })).to.equal(false);
+    expect(isBelowDeadlineFloor({ ...stop, fuel: fuel - 1n })).to.equal(true);
   });
 });
