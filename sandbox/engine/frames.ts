@@ -96,6 +96,12 @@ export class FrameReader {
     } catch (error) {
       throw new FrameError('A header is not JSON', { cause: error });
     }
-    return { kind: frame.readUInt8(0), header, body: frame.subarray(headerEnd) };
+    // Not a Buffer, whose slice() is another than that of the Uint8Array that callers are promised.
+    const body = new Uint8Array(
+      frame.buffer,
+      frame.byteOffset + headerEnd,
+      frame.byteLength - headerEnd,
+    );
+    return { kind: frame.readUInt8(0), header, body };
   }
 }
