@@ -14,14 +14,9 @@ import { creditClient } from '../ledger/ledger-store.ts';
 import { pageLimit, pageOf, readPageToken } from '../rpc/page.ts';
 import { callerOf, implement, type ServiceImplementation } from '../rpc/service.ts';
 import type { Authority } from '../secrets/secrets.ts';
-import type { EntityManager, Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
 import type { CertificateSubject, ClientOverview } from './client.ts';
-import {
-  clientOverview,
-  insertClient,
-  insertOperator,
-  listClientOverviews,
-} from './client-store.ts';
+import { clientOverview, insertSubject, listClientOverviews } from './client-store.ts';
 
 export interface ClientAdminDeps {
   readonly store: Store;
@@ -120,23 +115,6 @@ function holderOf(subject: CertificateSubject): Holder {
       return { role: 'client', id: subject.clientId };
     case 'new-operator':
       return { role: 'operator', id: makeId('o', randomBytes) };
-    default:
-      return subject satisfies never;
-  }
-}
-
-async function insertSubject(
-  em: EntityManager,
-  subject: CertificateSubject,
-  id: string,
-): Promise<void> {
-  switch (subject.kind) {
-    case 'new-client':
-      return insertClient(em, { clientId: id, name: subject.name });
-    case 'new-operator':
-      return insertOperator(em, { operatorId: id, name: subject.name });
-    case 'client':
-      return undefined;
     default:
       return subject satisfies never;
   }

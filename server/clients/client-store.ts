@@ -1,9 +1,9 @@
 import { RpcError } from '../rpc/error.ts';
 import { query } from '../store/query.ts';
 import type { EntityManager } from '../store/store.ts';
-import type { ClientOverview } from './client.ts';
+import type { CertificateSubject, ClientOverview } from './client.ts';
 
-export async function insertClient(
+async function insertClient(
   em: EntityManager,
   client: { readonly clientId: string; readonly name: string },
 ): Promise<void> {
@@ -23,6 +23,24 @@ export async function insertOperator(
     'insert into operator (operator_id, name, created_ms) values ($1, $2, gap_junction_now_ms())',
     [operator.operatorId, operator.name],
   );
+}
+
+/** The record of whom a certificate is issued to, where there is none yet. */
+export async function insertSubject(
+  em: EntityManager,
+  subject: CertificateSubject,
+  id: string,
+): Promise<void> {
+  switch (subject.kind) {
+    case 'new-client':
+      return insertClient(em, { clientId: id, name: subject.name });
+    case 'new-operator':
+      return insertOperator(em, { operatorId: id, name: subject.name });
+    case 'client':
+      return undefined;
+    default:
+      return subject satisfies never;
+  }
 }
 
 export async function hasOperator(em: EntityManager): Promise<boolean> {

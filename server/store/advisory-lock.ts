@@ -3,8 +3,18 @@
 import type { Clock } from '../clock.ts';
 import type { EntityManager } from './store.ts';
 
-/** "gap-junc" as a number, so that it meets no other program's lock by chance. */
-const LOCK_KEY = 0x6761702d6a756e63n;
+interface LockName {
+  /** Any number that no other program on this database uses. */
+  readonly key: bigint;
+  /** Wait for the holder, or fail at once. */
+  readonly wait: boolean;
+}
+
+/** "gap-junc": one server at a time, as long as it keeps state in its memory. */
+export const SERVER_LOCK: LockName = { key: 0x6761702d6a756e63n, wait: false };
+
+/** "gap-migr": one migration at a time, which takes a moment. */
+export const MIGRATION_LOCK: LockName = { key: 0x6761702d6d696772n, wait: true };
 
 /** How soon a lost connection is noticed; PostgreSQL itself gives the lock away at once. */
 const WATCH_INTERVAL_MS = 1000;
@@ -13,11 +23,13 @@ export interface AdvisoryLock {
   release(): Promise<void>;
 }
 
-/** Throws when another session holds the lock. */
+/** Throws when another session holds a lock that is not waited for. */
 export async function takeAdvisoryLock(
   em: EntityManager,
-  clock: Clock,
-  onLost: ((cause: unknown) => void) | undefined,
+  lock: LockName & {
+    readonly clock: Clock;
+    readonly onLost?: ((cause: unknown) => void) | undefined;
+  },
 ): Promise<AdvisoryLock> {
   const taken = Promise.withResolvers<void>();
   const released = Promise.withResolvers<void>();
@@ -32,27 +44,26 @@ export async function takeAdvisoryLock(
           query: { kind: 'RawNode', sqlFragments: [sql], parameters: [] },
           queryId: { queryId: sql },
         });
-      const answer = await run(`select pg_try_advisory_lock(${LOCK_KEY}) as locked`);
-      if (answer.rows[0]?.locked !== true) {
-        throw new Error(
-          'opening the database: another server is using it, and this one keeps nonces and limits in its own memory; stop that one, or give both a Redis with GJ_REDIS_URL',
-        );
+      if (lock.wait) await run(`select pg_advisory_lock(${lock.key})`);
+      else {
+        const answer = await run(`select pg_try_advisory_lock(${lock.key}) as locked`);
+        if (answer.rows[0]?.locked !== true) throw new Error(DATABASE_IN_USE);
       }
       taken.resolve();
-      const stopWatching = clock.every(
+      const stopWatching = lock.clock.every(
         WATCH_INTERVAL_MS,
         () => void run('select 1').catch(released.reject),
       );
       try {
         await released.promise;
-        await run(`select pg_advisory_unlock(${LOCK_KEY})`);
+        await run(`select pg_advisory_unlock(${lock.key})`);
       } finally {
         stopWatching();
       }
     });
   holding.catch((cause: unknown) => {
     taken.reject(cause);
-    onLost?.(cause);
+    lock.onLost?.(cause);
   });
   await taken.promise;
   return {
@@ -62,3 +73,6 @@ export async function takeAdvisoryLock(
     },
   };
 }
+
+const DATABASE_IN_USE =
+  'opening the database: another server is using it, and this one keeps nonces and limits in its own memory; stop that one, or give both a Redis with GJ_REDIS_URL';

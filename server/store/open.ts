@@ -5,11 +5,13 @@ import { Migrator } from '@mikro-orm/migrations';
 import { PgliteDriver } from '@mikro-orm/pglite';
 import { PostgreSqlDriver, type SqlEntityManager } from '@mikro-orm/postgresql';
 import type { Clock } from '../clock.ts';
-import { takeAdvisoryLock } from './advisory-lock.ts';
+import { Stops } from '../stops.ts';
+import { MIGRATION_LOCK, SERVER_LOCK, takeAdvisoryLock } from './advisory-lock.ts';
 import { entities } from './entities.ts';
 import { lockFolder } from './folder-lock.ts';
 import type { StoreLocation } from './location.ts';
 import { migrations } from './migrations.ts';
+import { pgliteFolder, type PgliteFolder } from './pglite-folder.ts';
 import type { EntityManager, Store } from './store.ts';
 
 export interface OpenOptions {
@@ -37,29 +39,69 @@ const PGLITE_PARSERS = { 20: (text: string) => text };
 
 /** Throws when the database cannot be reached, another server holds it, or a migration fails. */
 export async function openStore(location: StoreLocation, options: OpenOptions): Promise<OpenStore> {
-  const folderLock = location.kind === 'folder' ? lockFolder(location.path) : null;
-  let orm: MikroORM | null = null;
+  const stops = new Stops();
   try {
-    orm = await MikroORM.init({ ...ormOptions, ...databaseOptions(location, options.template) });
-    const advisoryLock =
-      location.kind === 'postgresql' && options.exclusive
-        ? await takeAdvisoryLock(
-            orm.em as unknown as EntityManager,
-            options.clock,
-            options.onLockLost,
-          )
-        : null;
-    await orm.migrator.up();
-    return storeOf(orm, location, async () => {
-      await advisoryLock?.release();
-      await orm?.close(true);
-      folderLock?.release();
-    });
+    return await (location.kind === 'postgresql'
+      ? openPostgresql(location.url, options, stops)
+      : openPglite(location, options, stops));
   } catch (cause) {
-    await orm?.close(true);
-    folderLock?.release();
+    await stops.run();
     throw cause;
   }
+}
+
+async function openPglite(
+  location: Exclude<StoreLocation, { kind: 'postgresql' }>,
+  { template }: OpenOptions,
+  stops: Stops,
+): Promise<OpenStore> {
+  let folder: PgliteFolder | null = null;
+  if (location.kind === 'folder') {
+    const lock = lockFolder(location.path);
+    stops.add(() => lock.release());
+    folder = pgliteFolder(location.path);
+  }
+  const useTemplate = template !== undefined && (folder?.isNew ?? true);
+  const orm = await MikroORM.init({
+    ...ormOptions,
+    driver: PgliteDriver,
+    dbName: folder?.path ?? 'memory://',
+    driverOptions: {
+      parsers: PGLITE_PARSERS,
+      ...(useTemplate ? { loadDataDir: keptByReference(template) } : {}),
+    },
+  } as Partial<Options>);
+  stops.add(() => orm.close(true));
+  await orm.migrator.up();
+  folder?.markReady();
+  return storeOf(orm, 'pglite', stops);
+}
+
+async function openPostgresql(
+  url: string,
+  { clock, exclusive, onLockLost }: OpenOptions,
+  stops: Stops,
+): Promise<OpenStore> {
+  const orm = await MikroORM.init({
+    ...ormOptions,
+    driver: PostgreSqlDriver,
+    clientUrl: url,
+    pool: { min: 0, max: MAX_POSTGRESQL_CONNECTIONS },
+  } as Partial<Options>);
+  stops.add(() => orm.close(true));
+  const em = entityManager(orm);
+  if (exclusive) {
+    const lock = await takeAdvisoryLock(em, { ...SERVER_LOCK, clock, onLost: onLockLost });
+    stops.add(() => lock.release());
+  }
+  // Replicas that start together must not run one migration twice.
+  const migrating = await takeAdvisoryLock(em, { ...MIGRATION_LOCK, clock });
+  try {
+    await orm.migrator.up();
+  } finally {
+    await migrating.release();
+  }
+  return storeOf(orm, 'postgresql', stops);
 }
 
 const ormOptions: Partial<Options> = {
@@ -72,37 +114,25 @@ const ormOptions: Partial<Options> = {
   debug: false,
 };
 
-function databaseOptions(location: StoreLocation, template: Blob | undefined): Partial<Options> {
-  switch (location.kind) {
-    case 'memory':
-    case 'folder':
-      return {
-        driver: PgliteDriver,
-        dbName: location.kind === 'memory' ? 'memory://' : `${location.path}/pglite`,
-        driverOptions: {
-          parsers: PGLITE_PARSERS,
-          ...(template === undefined ? {} : { loadDataDir: template }),
-        },
-      } as Partial<Options>;
-    case 'postgresql':
-      return {
-        driver: PostgreSqlDriver,
-        clientUrl: location.url,
-        pool: { min: 0, max: MAX_POSTGRESQL_CONNECTIONS },
-      } as Partial<Options>;
-    default:
-      return location satisfies never;
-  }
+/**
+ * MikroORM copies its options deeply, which breaks a Blob, but keeps by reference whatever has an
+ * asynchronous `clone`.
+ */
+function keptByReference(template: Blob): Blob {
+  return Object.assign(template, { clone: async () => template });
 }
 
-function storeOf(orm: MikroORM, location: StoreLocation, close: () => Promise<void>): OpenStore {
-  // Both drivers speak PostgreSQL; their EntityManagers differ in nothing but the driver's name.
-  const fork = () => orm.em.fork() as unknown as SqlEntityManager as EntityManager;
+/** Both drivers speak PostgreSQL; their EntityManagers differ in nothing but the driver's name. */
+function entityManager(orm: MikroORM): EntityManager {
+  return orm.em.fork() as unknown as SqlEntityManager as EntityManager;
+}
+
+function storeOf(orm: MikroORM, kind: Store['kind'], stops: Stops): OpenStore {
   return {
     orm,
-    kind: location.kind === 'postgresql' ? 'postgresql' : 'pglite',
-    transaction: async (work) => fork().transactional(work),
-    read: async (work) => work(fork()),
-    close,
+    kind,
+    transaction: async (work) => entityManager(orm).transactional(work),
+    read: async (work) => work(entityManager(orm)),
+    close: () => stops.run(),
   };
 }

@@ -3,11 +3,14 @@ import { systemClock } from '../../server/clock.ts';
 import { openStore, type OpenStore } from '../../server/store/open.ts';
 import { whenAll } from '../all.ts';
 import { type Postgresql, startPostgresql } from './postgresql.ts';
+import { storeTemplate } from './store-template.ts';
 
 /** Describes `tests` for a fresh database of each kind, open while they run. */
 export function onEachStore(title: string, tests: (store: () => OpenStore) => void): void {
   describe(`${title} (PGlite)`, () => {
-    const current = openFor(() => openStore({ kind: 'memory' }, OPTIONS));
+    const current = openFor(async () =>
+      openStore({ kind: 'memory' }, { ...OPTIONS, template: await storeTemplate() }),
+    );
     tests(current);
   });
   whenAll(`${title} (PostgreSQL)`, () => {
