@@ -26,3 +26,4 @@ export { readModule, validateModule } from './read-module.ts';
 export { trapOf, type TrapName } from './trap.ts';
 export { countFuel, type CountAnswer, type CountRequest } from './fuel/count.ts';
 export { GJ_0_DIGEST_HEX, GJ_0_DOCUMENT, GJ_0_PROFILE } from './fuel/profile.ts';
+export { MAX_MODULE_BYTES } from './wasm/limits.ts';

@@ -1,7 +1,7 @@
 // What can be said of a module without running it: the answer of readModule.
 
 import type { FunctionType } from './wasm/function-type.ts';
-import type { Limits } from './wasm/limited-size.ts';
+import type { Limits } from './wasm/size-limits.ts';
 import type { ReferenceType, ValueType } from './wasm/value-type.ts';
 
 export type ExternalType =

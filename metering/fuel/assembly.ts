@@ -9,7 +9,7 @@ import type { Export } from '../wasm/export-section.ts';
 import type { FunctionType } from '../wasm/function-type.ts';
 import type { Global } from '../wasm/global-section.ts';
 import type { Import } from '../wasm/import-section.ts';
-import type { Limits } from '../wasm/limited-size.ts';
+import type { Limits } from '../wasm/size-limits.ts';
 import {
   MAX_MEMORY_PAGES,
   MAX_METERED_BODY_BYTES,

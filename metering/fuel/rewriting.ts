@@ -33,6 +33,8 @@ const EMPTY_BLOCK = 0x40;
 export class Rewriting {
   readonly #additions: Additions;
   readonly #writer: ByteWriter = new Writer(64 * 1024);
+  /** Where the ifs are, in the body being written, that are hardly ever entered. */
+  #unlikely: number[] = [];
   /** The first local that the guest does not know: the counter, while it is looked at. */
   #counterLocal = 0;
 
@@ -45,6 +47,7 @@ export class Rewriting {
     const writer = this.#writer;
     const { source } = body;
     writer.clear();
+    this.#unlikely = [];
     this.#counterLocal = body.localCount;
     let copied = body.start;
     for (let step = 0; step < plan.length; step++) {
@@ -69,6 +72,7 @@ export class Rewriting {
       source: this.#writer.written.slice(),
       start: 0,
       end: this.#writer.length,
+      unlikely: this.#unlikely,
     };
   }
 
@@ -82,7 +86,8 @@ export class Rewriting {
         break;
       case Step.header:
         this.#globalGet(this.#additions.counterGlobal);
-        this.#checkThenCharge(value);
+        if (value === 0) this.#check();
+        else this.#checkThenCharge(value);
         break;
       case Step.charge:
         this.#globalGet(this.#additions.counterGlobal);
@@ -112,8 +117,7 @@ export class Rewriting {
     writer.u32(this.#counterLocal);
     this.#globalGet(this.#additions.grantGlobal);
     writer.byte(Opcode.i64GeU);
-    writer.byte(Opcode.if);
-    writer.byte(EMPTY_BLOCK);
+    this.#rarelyIf();
     this.#localGet(this.#counterLocal);
     this.#call(this.#additions.refillFunction);
     writer.byte(Opcode.end);
@@ -121,6 +125,7 @@ export class Rewriting {
 
   #checkThenCharge(fuel: number): void {
     this.#check();
+    // The entry's own fuel is in the counter on the stack, and must be stored too.
     this.#localGet(this.#counterLocal);
     this.#chargeFrom(fuel);
   }
@@ -175,8 +180,7 @@ export class Rewriting {
     writer.byte(Opcode.i32Const);
     writer.s32(-1);
     writer.byte(Opcode.i32Eq);
-    writer.byte(Opcode.if);
-    writer.byte(EMPTY_BLOCK);
+    this.#rarelyIf();
     size();
     writer.byte(Opcode.i64ExtendI32U);
     this.#localGet(deltaLocal);
@@ -184,12 +188,18 @@ export class Rewriting {
     writer.byte(Opcode.i64Add);
     this.#i64Const(max);
     writer.byte(Opcode.i64LeU);
-    writer.byte(Opcode.if);
-    writer.byte(EMPTY_BLOCK);
+    this.#rarelyIf();
     this.#call(this.#additions.growthFailedFunction);
     writer.byte(Opcode.end);
     writer.byte(Opcode.end);
     this.#localGet(resultLocal);
+  }
+
+  /** An if whose body V8 moves out of the way. */
+  #rarelyIf(): void {
+    this.#unlikely.push(this.#writer.length);
+    this.#writer.byte(Opcode.if);
+    this.#writer.byte(EMPTY_BLOCK);
   }
 
   #globalGet(global: number): void {

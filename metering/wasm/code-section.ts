@@ -21,6 +21,8 @@ export interface FunctionBody {
   readonly source: Uint8Array;
   readonly start: number;
   readonly end: number;
+  /** Where ifs that are hardly ever entered are, in bytes from `start`; none when it was read. */
+  readonly unlikely?: readonly number[];
 }
 
 /** Reads the body of each function; `types` are theirs, in order. */
@@ -63,12 +65,16 @@ export function writeCodeSection(writer: ByteWriter, bodies: readonly FunctionBo
   const scratch = new ByteWriter(4096);
   for (const { localGroups, source, start, end } of bodies) {
     scratch.clear();
-    scratch.u32(localGroups.length);
-    for (const { count, type } of localGroups) {
-      scratch.u32(count);
-      writeValueType(scratch, type);
-    }
+    writeLocalGroups(scratch, localGroups);
     scratch.copy(source, start, end);
     writer.sized(scratch);
+  }
+}
+
+export function writeLocalGroups(writer: ByteWriter, localGroups: readonly LocalGroup[]): void {
+  writer.u32(localGroups.length);
+  for (const { count, type } of localGroups) {
+    writer.u32(count);
+    writeValueType(writer, type);
   }
 }

@@ -1,5 +1,6 @@
 // A module to bytes: every section that has something in it, in its order.
 
+import { hasBranchHints, writeBranchHintSection } from './branch-hint-section.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { writeCodeSection } from './code-section.ts';
 import { writeCustomSection } from './custom-section.ts';
@@ -11,7 +12,7 @@ import { writeTypeSection } from './function-type.ts';
 import { writeGlobalSection } from './global-section.ts';
 import { writeImportSection } from './import-section.ts';
 import { writeMemorySection } from './memory-section.ts';
-import type { WasmModule } from './module.ts';
+import { importsOf, type WasmModule } from './module.ts';
 import { writeTableSection } from './table-section.ts';
 
 const PREAMBLE = new Uint8Array([0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]);
@@ -40,6 +41,10 @@ export function encodeModule(module: WasmModule): Uint8Array {
   section(8, start !== null, (body) => body.u32(start!));
   section(9, elements.length > 0, (body) => writeElementSection(body, elements));
   section(12, dataCount !== null, (body) => body.u32(dataCount!));
+  const firstFunction = importsOf(module, 'function').length;
+  section(0, hasBranchHints(bodies), (body) =>
+    writeBranchHintSection(body, { bodies, firstFunction }),
+  );
   section(10, bodies.length > 0, (body) => writeCodeSection(body, bodies));
   section(11, data.length > 0, (body) => writeDataSection(body, data));
   for (const custom of customs) section(0, true, (body) => writeCustomSection(body, custom));

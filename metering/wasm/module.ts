@@ -9,7 +9,7 @@ import type { FunctionType } from './function-type.ts';
 import type { Global, GlobalType } from './global-section.ts';
 import type { Import, ImportedThing } from './import-section.ts';
 import type { IndexSpaces } from './index-spaces.ts';
-import type { Limits } from './limited-size.ts';
+import type { Limits } from './size-limits.ts';
 import { MAX_MEMORY_PAGES } from './limits.ts';
 import type { TableType } from './table-section.ts';
 

@@ -3,7 +3,7 @@
 import type { ByteReader } from './byte-reader.ts';
 import type { ByteWriter } from './byte-writer.ts';
 import { WasmError } from './error.ts';
-import { readLimits, writeLimits, type Limits } from './limited-size.ts';
+import { readLimits, writeLimits, type Limits } from './size-limits.ts';
 import { MAX_TABLE_ELEMENTS, MAX_TABLES } from './limits.ts';
 import { readReferenceType, writeValueType, type ReferenceType } from './value-type.ts';
 
