@@ -15,6 +15,11 @@ export function jobTopic(jobId: string): string {
   return `job:${jobId}`;
 }
 
+/** Something of this node's attempts changed that the node has to be told: a cancel. */
+export function nodeTopic(nodeId: string): string {
+  return `node:${nodeId}`;
+}
+
 /** Announcements within this process. */
 export class LocalAnnouncements implements Announcements {
   readonly #listeners = new Map<string, Set<() => void>>();

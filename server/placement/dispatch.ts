@@ -1,6 +1,6 @@
 import { RpcError } from '../rpc/error.ts';
 import type { CertificateChains } from '../bills/certificate-chains.ts';
-import type { Announcements } from '../jobs/announcements.ts';
+import { nodeTopic, type Announcements } from '../jobs/announcements.ts';
 import type { CallerOf } from '../rpc/service.ts';
 import type { Store } from '../store/store.ts';
 import type { Acknowledgements } from './acknowledgements.ts';
@@ -8,11 +8,6 @@ import { readOpenLeases, takeOrdersToResend } from './lease-store.ts';
 import type { OrderSender } from './order-sender.ts';
 import { ACKNOWLEDGE_MS, type Placer } from './placer.ts';
 import { WorkStream, type WorkStreams } from './work-stream.ts';
-
-/** Something of this node's attempts changed that the node has to be told: a cancel. */
-export function nodeTopic(nodeId: string): string {
-  return `node:${nodeId}`;
-}
 
 export interface DispatchOptions {
   readonly store: Store;
