@@ -11,8 +11,8 @@ import { specOf } from './guests.ts';
 function written(kind: number, header: object, parts: Uint8Array[] = []): Uint8Array {
   const chunks: Uint8Array[] = [];
   const pipe = new Writable({
-    writev(written, done) {
-      chunks.push(...written.map(({ chunk }) => chunk as Uint8Array));
+    writev(pieces, done) {
+      chunks.push(...pieces.map(({ chunk }) => chunk as Uint8Array));
       done();
     },
   });

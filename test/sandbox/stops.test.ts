@@ -32,6 +32,13 @@ const STUCK = `(module (memory (export "memory") 2048)
       (memory.fill (i32.const 0) (i32.const 1) (i32.const 134217728))
       (br $again))))`;
 
+/** Each million fuel takes it a tenth of a second or more, as on a machine that is far too slow. */
+const SLUGGISH = `(module (memory 1)
+  (func (export "run")
+    (loop $again
+      (memory.fill (i32.const 0) (i32.const 1) (i32.const 49152))
+      (br $again))))`;
+
 describe('a guest that is stopped', () => {
   const { run, pool } = withPool(2);
 
@@ -98,6 +105,20 @@ describe('a guest that is stopped', () => {
         (loop $again (br $again))))`);
     const stopped = await run(specOf(module, { limits: { fuel: 2n ** 62n } }));
     expect(stopped).to.include({ end: 'DEADLINE_EXCEEDED', sleptNs: 29_990_000_000n });
+  });
+
+  it('on a machine that is too slow for its deadline: a NODE_FAULT, not a bill', async () => {
+    const outcome = await run(specOf(await wasm(SLUGGISH), { limits: { epochs: 30 } }));
+    expect(outcome).to.include({ end: 'NODE_FAULT', detail: 'TOO_SLOW' });
+  });
+
+  it('by a cancel, a machine is never too slow', async () => {
+    const module = await wasm(SLUGGISH);
+    await run(specOf(module, { limits: { fuel: 1000n } }));
+    const cancel = new AbortController();
+    const running = run(specOf(module), cancel.signal);
+    cancel.abort();
+    expect((await running).end).to.equal('CANCELLED');
   });
 
   it('in one long operation at its deadline: KILLED with nothing counted, its process gone', async () => {
