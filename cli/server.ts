@@ -60,12 +60,21 @@ async function runServer(config: ServerConfig, json: boolean): Promise<void> {
 }
 
 function announce(server: RunningServer, config: ServerConfig, log: Logger, json: boolean): void {
-  const { address, caPath: ca, caFingerprint } = server;
+  const { address, publicUrl, caPath: ca, caFingerprint } = server;
   const { dataDir, trustDomain } = config;
-  log.info({ address, ca, caFingerprint, trustDomain }, 'ready');
+  log.info({ address, publicUrl, ca, caFingerprint, trustDomain }, 'ready');
   if (!json) return;
   const stripe = config.stripe.kind;
-  const ready = { event: 'ready', address, ca, caFingerprint, dataDir, trustDomain, stripe };
+  const ready = {
+    event: 'ready',
+    address,
+    publicUrl,
+    ca,
+    caFingerprint,
+    dataDir,
+    trustDomain,
+    stripe,
+  };
   process.stdout.write(`${JSON.stringify(ready)}\n`);
 }
 

@@ -11,7 +11,9 @@ export interface ServerConfig {
   /** 0 takes a free one. */
   readonly port: number;
   readonly dataDir: string;
-  /** Where browsers reach the return page; null where there is none. */
+  /** Of the return page, plain HTTP, for what terminates TLS in front of it. 0 takes a free one. */
+  readonly httpPort: number;
+  /** Where browsers reach the return page; null for the HTTP port itself. */
   readonly publicUrl: string | null;
   readonly trustDomain: string;
   readonly store: StoreLocation;
@@ -85,6 +87,7 @@ const settings = z.object({
     .default('127.0.0.1'),
   port: port.default(8443),
   dataDir: z.string({ error: 'is needed: the folder for keys and data' }).min(1).max(4096),
+  httpPort: port.default(0),
   publicUrl: url('https', 'http').optional(),
   trustDomain: z.string().refine(isTrustDomain, 'must be a lower-case domain name').optional(),
   databaseUrl: url('postgresql', 'postgres').optional(),
@@ -255,6 +258,7 @@ function configOf(
     host: set.host,
     port: set.port,
     dataDir: set.dataDir,
+    httpPort: set.httpPort,
     publicUrl: set.publicUrl ?? null,
     trustDomain,
     store:

@@ -10,6 +10,7 @@ import { clientAdminService } from './clients/client-admin-service.ts';
 import { ensureFirstOperator } from './clients/first-operator.ts';
 import type { Clock } from './clock.ts';
 import type { ServerConfig } from './config.ts';
+import { startIdentity } from './identity.ts';
 import { healthService } from './rpc/health.ts';
 import { enrolmentLimit } from './rpc/limits.ts';
 import { listen } from './rpc/listener.ts';
@@ -28,6 +29,8 @@ export interface RunningServer {
   /** `host:port` */
   readonly address: string;
   readonly port: number;
+  /** Where browsers reach the return page. */
+  readonly publicUrl: string;
   /** The root certificate in PEM, to give to callers. */
   readonly caPath: string;
   /** SHA-256 of the root certificate's DER, hex: what agents pin. */
@@ -83,7 +86,19 @@ export async function startServer(
     const revocations = await Revocations.open(store, clock, onError('reading revocations'));
     stops.add(() => revocations.close());
 
-    const services = [clientAdminService({ store, authority, clock }), auditService({ store })];
+    const limit = enrolmentLimit({
+      perAddressPerSecond: config.limits.enrolmentsPerAddressPerSecond,
+      burstPerAddress: config.limits.enrolmentBurstPerAddress,
+      perKeyPerMinute: config.limits.enrolmentsPerKeyPerMinute,
+    });
+    const parts = { config, clock, log, store, secrets, revocations, limit, stops };
+    const identity = await startIdentity(parts);
+
+    const services = [
+      ...identity.services,
+      clientAdminService({ store, authority, clock }),
+      auditService({ store }),
+    ];
     const health = healthService(new Set(services.map(({ service }) => service.typeName)));
     const issueTls = (nowMs: number) => issueServerCertificate(authority, config.names, nowMs);
     const listener = await listen({
@@ -97,11 +112,7 @@ export async function startServer(
         ...reflectionServices([...services, health.implementation]),
       ],
       revocations,
-      enrolmentLimit: enrolmentLimit({
-        perAddressPerSecond: config.limits.enrolmentsPerAddressPerSecond,
-        burstPerAddress: config.limits.enrolmentBurstPerAddress,
-        perKeyPerMinute: config.limits.enrolmentsPerKeyPerMinute,
-      }),
+      enrolmentLimit: limit,
       limits: { ...config.limits, maxMessageBytes: MAX_MESSAGE_BYTES },
       clock,
       log,
@@ -120,6 +131,7 @@ export async function startServer(
     return {
       address: `${config.host}:${listener.port}`,
       port: listener.port,
+      publicUrl: identity.publicUrl,
       caPath,
       caFingerprint: new X509Certificate(authority.rootCertificate).fingerprint256
         .replaceAll(':', '')

@@ -1,7 +1,6 @@
 // The page that Stripe sends an owner's browser to where it may not go to the agent itself. It shows the
 // account, whose key asked, and the code to paste; it is the only place where that code ever stands.
 
-import type { Clock } from '../clock.ts';
 import { connect, requireVerified, type ConnectionDeps } from '../enrolment/connection.ts';
 import { findEnrolment, storeReturnCode } from '../enrolment/enrolment-store.ts';
 import {
@@ -14,7 +13,6 @@ import { RpcError } from '../rpc/error.ts';
 import { codePage, problemPage } from './page.ts';
 
 export interface ReturnPageDeps extends ConnectionDeps {
-  readonly clock: Clock;
   readonly randomBytes: (bytes: number) => Uint8Array;
   /** What went wrong inside, for the log. */
   readonly onError: (doing: string, cause: unknown) => void;

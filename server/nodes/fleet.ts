@@ -56,10 +56,10 @@ export class Fleet {
   readonly #unwritten = new Map<string, Beat>();
   readonly #lostListeners = new Set<NodeListener>();
   readonly #revokedListeners = new Set<NodeListener>();
-  readonly #beatListeners = new Set<(nodeId: string, beat: Beat) => void>();
   readonly #beatListeners = new Set<BeatListener>();
   readonly #background = new Set<Promise<void>>();
   #stops: (() => void)[] = [];
+  #liveCount = 0;
 
   private constructor(options: FleetOptions) {
     this.#options = options;
@@ -81,6 +81,7 @@ export class Fleet {
     for (const { nodeId, standing, live, lastBeatMs } of rows) {
       const before: Liveness = live ? { kind: 'live', lostAtMs: 0 } : { kind: 'lost' };
       const liveness = nextLiveness(before, start);
+      if (live) fleet.#liveCount++;
       fleet.#members.set(nodeId, { standing, liveness, lastBeat: null, lastBeatMs });
     }
     const tickIntervalMs = Math.min(MAX_TICK_INTERVAL_MS, baseIntervalMs / TICKS_PER_INTERVAL);
@@ -93,9 +94,7 @@ export class Fleet {
 
   /** How many nodes share the control plane's budget of beats: those that are live. */
   liveCount(): number {
-    let count = 0;
-    for (const member of this.#members.values()) if (member.liveness.kind === 'live') count++;
-    return count;
+    return this.#liveCount;
   }
 
   isLive(nodeId: string): boolean {
@@ -127,6 +126,7 @@ export class Fleet {
   heard(nodeId: string, beat: Beat): void {
     const member = this.#members.get(nodeId);
     if (member === undefined) return;
+    if (member.liveness.kind === 'lost') this.#liveCount++;
     const lostPeriodMs = this.#options.lostAfterIntervals * beat.grantedIntervalMs;
     const event = { kind: 'beat', atMs: beat.atMs, lostPeriodMs } as const;
     member.liveness = nextLiveness(member.liveness, event);
@@ -158,7 +158,7 @@ export class Fleet {
   }
 
   /** Called at each accepted beat. Must not throw, and not be slow. */
-  onBeat(listener: (nodeId: string, beat: Beat) => void): () => void {
+  onBeat(listener: BeatListener): () => void {
     this.#beatListeners.add(listener);
     return () => this.#beatListeners.delete(listener);
   }
@@ -173,11 +173,6 @@ export class Fleet {
   onRevoked(listener: NodeListener): () => void {
     this.#revokedListeners.add(listener);
     return () => this.#revokedListeners.delete(listener);
-  }
-
-  onBeat(listener: BeatListener): () => void {
-    this.#beatListeners.add(listener);
-    return () => this.#beatListeners.delete(listener);
   }
 
   /** Writes what was heard since the last time. Beats that cannot be written stay for the next. */
@@ -214,6 +209,7 @@ export class Fleet {
       const before = member.liveness;
       member.liveness = nextLiveness(before, tick);
       if (before.kind === 'live' && member.liveness.kind === 'lost') {
+        this.#liveCount--;
         this.#run(`losing '${nodeId}'`, () => this.#lose(nodeId));
       }
     }

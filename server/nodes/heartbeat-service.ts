@@ -4,7 +4,7 @@
 import { create } from '@bufbuild/protobuf';
 import { serialBytesOfHex } from '../../protocol/identity/serial.ts';
 import { judgeBeat, STREAM_ID_BYTES, type Frame } from '../../protocol/heartbeat/acceptance.ts';
-import { baseIntervalMs, nextIntervalMs } from '../../protocol/heartbeat/jitter.ts';
+import { nextIntervalMs } from '../../protocol/heartbeat/jitter.ts';
 import { deriveKeys, heartbeatKey } from '../../protocol/heartbeat/keys.ts';
 import { NONCE_BYTES } from '../../protocol/heartbeat/mac.ts';
 import { sealReply, type DownKey } from '../../protocol/heartbeat/reply.ts';
@@ -42,6 +42,9 @@ export interface HeartbeatDeps {
   readonly revocations: Pick<Revocations, 'isRevoked'>;
   readonly nonces: NonceStore;
   readonly fleet: Fleet;
+  readonly baseIntervalMs: number;
+  /** The whole fleet's; the interval is stretched to keep to it. */
+  readonly maxBeatsPerSecond: number;
 }
 
 /** A stream of one node, from its hello to its end. */
@@ -127,7 +130,7 @@ class Streams {
     );
     if (verdict.kind === 'refuse') return verdict;
     if (this.#isSuperseded(stream)) return refuse(RefusalReason.SUPERSEDED);
-    const grantedIntervalMs = nextIntervalMs(baseIntervalMs({ nodes: fleet.liveCount() }), random);
+    const grantedIntervalMs = nextIntervalMs(this.#baseIntervalMs(), random);
     const beat = beatOf(verdict.metrics, { atMs: nowMs, grantedIntervalMs });
     if (beat === null) return refuse(RefusalReason.MALFORMED);
     if (!(await this.#claim(nonces, nodeId, frame.nonce))) return refuse(RefusalReason.REPLAYED);
@@ -192,6 +195,11 @@ class Streams {
       standing !== null &&
       mayCall(standing)
     );
+  }
+
+  #baseIntervalMs(): number {
+    const { fleet, baseIntervalMs, maxBeatsPerSecond } = this.#deps;
+    return Math.max(baseIntervalMs, Math.ceil((fleet.liveCount() / maxBeatsPerSecond) * 1_000));
   }
 
   /** An agent renews by itself at half of the certificate's life; at a third left it is told to. */

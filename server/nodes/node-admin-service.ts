@@ -17,15 +17,13 @@ import { databaseNowMs } from '../store/now.ts';
 import type { Store } from '../store/store.ts';
 import type { Fleet } from './fleet.ts';
 import type { Node } from './node.entity.ts';
-import { findNode, listNodes, lockStanding, setStanding } from './node-store.ts';
+import { countLeases, findNode, listNodes, lockStanding, setStanding } from './node-store.ts';
 import { nextStanding, type Standing } from './standing.ts';
 
 export interface NodeAdminDeps {
   readonly store: Store;
   readonly fleet: Fleet;
   readonly revocations: Pick<Revocations, 'announce'>;
-  /** How many leases each of these nodes holds; absent means none. */
-  readonly leaseCounts: (nodeIds: readonly string[]) => Promise<ReadonlyMap<string, number>>;
 }
 
 const DEFAULT_PAGE_SIZE = 50;
@@ -83,10 +81,11 @@ async function nodeOf(store: Store, nodeId: string): Promise<Node> {
 }
 
 async function messagesOf(
-  { fleet, leaseCounts }: NodeAdminDeps,
+  { store, fleet }: NodeAdminDeps,
   nodes: readonly Node[],
 ): Promise<MessageInitShape<typeof NodeMessageSchema>[]> {
-  const leases = await leaseCounts(nodes.map(({ nodeId }) => nodeId));
+  const ids = nodes.map(({ nodeId }) => nodeId);
+  const leases = await store.read((em) => countLeases(em, ids));
   return nodes.map((node) => {
     // Memory is up to 2 s ahead of the database.
     const beat = fleet.lastBeat(node.nodeId) ?? node;

@@ -59,6 +59,21 @@ export async function listNodes(
   });
 }
 
+/** How many leases each of these nodes holds; absent means none. */
+export async function countLeases(
+  em: EntityManager,
+  nodeIds: readonly string[],
+): Promise<ReadonlyMap<string, number>> {
+  const rows = await query<{ node_id: string; leases: number }>(
+    em,
+    `select node_id, count(*)::int as leases from attempt
+     where state in ('leased', 'acknowledged')
+       and node_id in (select jsonb_array_elements_text($1::jsonb)) group by node_id`,
+    [JSON.stringify(nodeIds)],
+  );
+  return new Map(rows.map(({ node_id: nodeId, leases }) => [nodeId, leases]));
+}
+
 /** False where the account has a node already. */
 export async function insertNode(
   em: EntityManager,

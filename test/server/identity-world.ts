@@ -25,6 +25,7 @@ import { startStripeSimulator, type StripeSimulator } from '../../stripe-simulat
 import { connectAccount } from '../../stripe-simulator/visit.ts';
 import { TestClock } from '../fakes/clock.ts';
 import { makeCsr, makeOwnerKey, type OwnerKey } from '../fakes/owner.ts';
+import { storeTemplate } from '../fakes/store-template.ts';
 
 export type Identity = MessageInitShape<typeof NodeIdentitySchema>;
 
@@ -87,7 +88,10 @@ export class IdentityWorld {
   static async open({ loopbackRedirects = true } = {}): Promise<IdentityWorld> {
     const clock = new TestClock(Date.now());
     const dataDir = mkdtempSync(join(tmpdir(), 'gj-identity-'));
-    const store = await openStore({ kind: 'memory' }, { clock, exclusive: true });
+    const store = await openStore(
+      { kind: 'memory' },
+      { clock, exclusive: true, template: await storeTemplate() },
+    );
     const secrets = await openFileSecrets({
       dataDir,
       trustDomain: 'test.gap-junction',
@@ -102,6 +106,7 @@ export class IdentityWorld {
       store,
       clock,
       baseIntervalMs: BASE_INTERVAL_MS,
+      lostAfterIntervals: 4,
       onError: unexpected,
     });
     const parts = { clock, store, secrets, simulator, revocations, fleet, dataDir };
@@ -122,6 +127,7 @@ export class IdentityWorld {
       store: this.store,
       clock: this.clock,
       baseIntervalMs: BASE_INTERVAL_MS,
+      lostAfterIntervals: 4,
       onError: unexpected,
     });
   }

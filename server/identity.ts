@@ -1,0 +1,111 @@
+// Who a node is and whether it is heard: Stripe, the return page, nonces and the fleet, and the three
+// services over them, in the order in which they start.
+
+import { randomBytes, randomInt } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { Revocations } from './certificates/revocations.ts';
+import type { Clock } from './clock.ts';
+import type { ServerConfig, StripeConfig } from './config.ts';
+import { enrolmentService } from './enrolment/enrolment-service.ts';
+import { startHttp } from './http/listener.ts';
+import { Fleet } from './nodes/fleet.ts';
+import { heartbeatService } from './nodes/heartbeat-service.ts';
+import { nodeAdminService } from './nodes/node-admin-service.ts';
+import { memoryNonceStore, type NonceStore } from './nodes/nonce-store.ts';
+import { openRedisNonceStore } from './redis/nonce-store.ts';
+import type { EnrolmentLimit } from './rpc/limits.ts';
+import type { ServiceImplementation } from './rpc/service.ts';
+import type { Secrets } from './secrets/secrets.ts';
+import type { Stops } from './stops.ts';
+import type { Store } from './store/store.ts';
+import { connectStripe, type StripeOptions } from './stripe/stripe.ts';
+
+export interface IdentityOptions {
+  readonly config: ServerConfig;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly store: Store;
+  readonly secrets: Secrets;
+  readonly revocations: Revocations;
+  readonly limit: EnrolmentLimit;
+  /** Takes what has to be stopped, should a later part fail to start. */
+  readonly stops: Stops;
+}
+
+export interface Identity {
+  readonly fleet: Fleet;
+  readonly services: readonly ServiceImplementation[];
+  /** Where browsers reach the return page. */
+  readonly publicUrl: string;
+}
+
+const HOUR_MS = 3_600_000;
+
+export async function startIdentity(options: IdentityOptions): Promise<Identity> {
+  const { config, clock, log, store, secrets, revocations, limit, stops } = options;
+  const { authority, heartbeatMaster } = secrets;
+  const { baseIntervalMs, lostAfterIntervals, maxBeatsPerSecond } = config.heartbeat;
+  const onError = (doing: string, cause: unknown) => log.error({ err: cause }, doing);
+  const certificateLifeMs = config.certificates.nodeHours * HOUR_MS;
+
+  const nonces = await openNonces(config.redisUrl, { clock, onError });
+  stops.add(() => nonces.close());
+  const fleet = await Fleet.open({ store, clock, baseIntervalMs, lostAfterIntervals, onError });
+  stops.add(() => fleet.close());
+  const stripe = connectStripe(stripeOptions(config.stripe));
+  const { host, httpPort: port } = config;
+  const http = await startHttp({ host, port, store, stripe, randomBytes, onError });
+  stops.add(() => http.stop());
+  const publicUrl = config.publicUrl ?? http.url;
+
+  return {
+    fleet,
+    publicUrl,
+    services: [
+      enrolmentService({
+        store,
+        clock,
+        randomBytes,
+        authority,
+        heartbeatMaster,
+        certificateLifeMs,
+        revocations,
+        fleet,
+        stripe,
+        limit,
+        // Stripe itself redirects only to the addresses registered with it.
+        loopbackRedirects: config.stripe.kind === 'simulator',
+        publicUrl: () => publicUrl,
+      }),
+      heartbeatService({
+        store,
+        clock,
+        randomBytes,
+        random: () => randomInt(2 ** 32) / 2 ** 32,
+        heartbeatMaster,
+        certificateLifeMs,
+        revocations,
+        nonces,
+        fleet,
+        baseIntervalMs,
+        maxBeatsPerSecond,
+      }),
+      nodeAdminService({ store, fleet, revocations }),
+    ],
+  };
+}
+
+async function openNonces(
+  redisUrl: string | null,
+  options: { readonly clock: Clock; readonly onError: (doing: string, cause: unknown) => void },
+): Promise<NonceStore> {
+  return redisUrl === null
+    ? memoryNonceStore(options)
+    : openRedisNonceStore({ ...options, url: redisUrl });
+}
+
+function stripeOptions(stripe: StripeConfig): StripeOptions {
+  return stripe.kind === 'live'
+    ? { secretKey: stripe.secretKey, clientId: stripe.clientId, simulatorUrl: null }
+    : { secretKey: 'sk_test_simulator', clientId: 'ca_simulator', simulatorUrl: stripe.url };
+}
