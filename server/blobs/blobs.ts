@@ -2,21 +2,13 @@
 import { digestText } from '../../protocol/bill/digest.ts';
 import { blobUnknown, checkUploadStart, isNothing, sizeMismatch, type Uploader } from './blob.ts';
 import { openChunk } from './blob-cipher.ts';
-import {
-  deleteClientUses,
-  eraseUnused,
-  erasureDone,
-  erasuresDue,
-  loadBlob,
-  sizeOfOwn,
-  sizeOfReadable,
-  sizeReadableBy,
-  type StoredBlob,
-} from './blob-store.ts';
-import { type BlobUses, blobUses, openRow } from './blob-uses-store.ts';
+import { loadBlob, type StoredBlob } from './blob-store.ts';
+import { type BlobUses, blobUses, openRow } from './held-blobs-store.ts';
+import { eraseUnused, erasureDone, erasuresDue } from './erasure-store.ts';
 import { receiveLarge, receiveShort, type Upload, type UploadParts } from './upload.ts';
 import { findUpload, giveUpStale } from './upload-store.ts';
 import { UploadTurns } from './upload-turns.ts';
+import { deleteClientUses, sizeOfOwn, sizeOfReadable, sizeReadableBy } from './use-store.ts';
 
 export interface Blobs extends BlobUses {
   /** The whole blob. Never inside a transaction. Throws RpcError BLOB_UNKNOWN, RangeError above `maxBytes`. */
@@ -101,7 +93,7 @@ export function createBlobs(parts: UploadParts): Blobs {
       checkUploadStart(start, Math.min(maxBytes ?? limits.maxBlobBytes, limits.maxBlobBytes));
       if (isNothing(start.digest)) return refuseBytes(upload.pieces);
       const own = await store.transaction((em) =>
-        sizeOfOwn(em, { uploader, digest: start.digest }),
+        sizeOfOwn(em, { uploader, digest: start.digest, maxClientBytes: limits.maxClientBytes }),
       );
       if (own === start.sizeBytes) return;
       if (own !== null) throw sizeMismatch(start.sizeBytes, `the blob has ${own}`);

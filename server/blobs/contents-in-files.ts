@@ -37,14 +37,9 @@ export function contentsInFiles(folder: string, chunkBytes: number): BlobContent
       const path = pathOf(contentId);
       const file = await open(path, 'a', 0o600);
       try {
-        const before = (await file.stat()).size;
-        if (before !== index * stride) throw takenOver();
-        try {
-          await writeWhole(file, sealed);
-        } catch (cause) {
-          await file.truncate(before);
-          throw cause;
-        }
+        if ((await file.stat()).size !== index * stride) throw takenOver();
+        // What a failure leaves is less than a chunk: it counts as none, and the next writer cuts it off.
+        await writeWhole(file, sealed);
       } catch (cause) {
         throw isFull(cause)
           ? storageFull('storing a part of a blob: the disk is full', cause)

@@ -99,13 +99,6 @@ export async function deleteUpload(
   return rows.length > 0;
 }
 
-/** Notes contents whose bytes nothing needs any more. */
-export async function noteErasure(em: EntityManager, contentId: string): Promise<void> {
-  await query(em, `insert into blob_erasure (content_id) values ($1) on conflict do nothing`, [
-    contentId,
-  ]);
-}
-
 /** An attempt has one output: what it uploaded or began before another is given up. */
 export async function giveUpOtherOutputs(
   em: EntityManager,

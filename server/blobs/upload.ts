@@ -19,14 +19,14 @@ import {
 import { BLOB_KEY_BYTES, openChunk, sealChunk } from './blob-cipher.ts';
 import type { BlobContents } from './blob-contents.ts';
 import { insertBlob } from './blob-store.ts';
-import { sealedInRow } from './blob-uses-store.ts';
+import { noteErasure } from './erasure-store.ts';
+import { sealedInRow } from './held-blobs-store.ts';
 import { ChunkCutter } from './chunk-cutter.ts';
 import {
   deleteUpload,
   findUpload,
   giveUpOtherOutputs,
   insertUpload,
-  noteErasure,
   touchUpload,
   type UploadRow,
 } from './upload-store.ts';

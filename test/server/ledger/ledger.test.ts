@@ -23,7 +23,7 @@ const event: fc.Arbitrary<LedgerEvent> = fc.oneof(
   fc.record({ kind: fc.constant('hold' as const), clientId, jobId, microcents: amount }),
   fc.record({ kind: fc.constant('release' as const), clientId, jobId, heldMicrocents: amount }),
   fc.tuple(amount, amount, amount).map((amounts) => {
-    const [share, charge, held] = [...amounts].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+    const [share, charge, held] = amounts.toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0));
     return {
       kind: 'settle' as const,
       clientId: 'c-a',

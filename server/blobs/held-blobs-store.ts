@@ -6,15 +6,8 @@ import { digest as digestOf, DIGEST_OF_NOTHING, digestText } from '../../protoco
 import type { EntityManager } from '../store/store.ts';
 import { type BlobHolder, type BlobLimits, blobUnknown, isNothing } from './blob.ts';
 import { BLOB_KEY_BYTES, openChunk, sealChunk } from './blob-cipher.ts';
-import {
-  claimUse,
-  deleteUses,
-  insertBlob,
-  insertUses,
-  loadBlob,
-  sizeOfReadable,
-  type StoredBlob,
-} from './blob-store.ts';
+import { insertBlob, loadBlob, type StoredBlob } from './blob-store.ts';
+import { claimUse, deleteUses, insertUses, sizeOfReadable } from './use-store.ts';
 
 export interface BlobUses {
   /**

@@ -1,0 +1,172 @@
+// Who uses which blob. A client may read what it uploaded, what its jobs use, and what they gave.
+import { digestText } from '../../protocol/bill/digest.ts';
+import { RpcError } from '../rpc/error.ts';
+import { query } from '../store/query.ts';
+import type { EntityManager } from '../store/store.ts';
+import { blobUnknown, countedBytes, type BlobHolder, type Uploader } from './blob.ts';
+import { shareFull } from './blob-store.ts';
+
+const READABLE = `exists (select from blob_use u where u.digest = b.digest and u.client_id = $1
+  and u.holder_kind in ('client', 'job', 'output'))`;
+
+/** The size of a blob that the client may read; null where it has none such. */
+export async function sizeOfReadable(
+  em: EntityManager,
+  { clientId, digest }: { clientId: string; digest: Uint8Array },
+): Promise<number | null> {
+  const rows = await query<{ size_bytes: number }>(
+    em,
+    `select size_bytes from blob b where digest = $2 and ${READABLE}`,
+    [clientId, digest],
+  );
+  return rows[0]?.size_bytes ?? null;
+}
+
+/** The size of a blob that this very holder uses; null where it does not. */
+async function sizeOfHeld(
+  em: EntityManager,
+  { holder, digest }: { holder: BlobHolder; digest: Uint8Array },
+): Promise<number | null> {
+  const rows = await query<{ size_bytes: number }>(
+    em,
+    `select b.size_bytes from blob b join blob_use u on u.digest = b.digest
+      where u.client_id = $1 and u.digest = $2 and u.holder_kind = $3 and u.holder_id = $4`,
+    [holder.clientId, digest, holder.kind, holder.id],
+  );
+  return rows[0]?.size_bytes ?? null;
+}
+
+interface UploaderBlob {
+  readonly uploader: Uploader;
+  readonly digest: Uint8Array;
+}
+
+/** The size of a blob that the uploader has already; null where it has to be sent. */
+export function sizeReadableBy(
+  em: EntityManager,
+  { uploader, digest }: UploaderBlob,
+): Promise<number | null> {
+  return uploader.kind === 'attempt'
+    ? sizeOfHeld(em, { holder: uploader, digest })
+    : sizeOfReadable(em, { clientId: uploader.clientId, digest });
+}
+
+/**
+ * As sizeReadableBy; what a client has through its jobs becomes its own by that, and counts. Throws RpcError
+ * STORAGE_FULL.
+ */
+export async function sizeOfOwn(
+  em: EntityManager,
+  { uploader, digest, maxClientBytes }: UploaderBlob & { maxClientBytes: number },
+): Promise<number | null> {
+  const size = await sizeReadableBy(em, { uploader, digest });
+  if (size === null || uploader.kind === 'attempt') return size;
+  const uses = await query<{ admitted: boolean }>(
+    em,
+    `with share as (
+       select exists (select from blob_use where client_id = $1 and digest = $2 and holder_kind = 'client') as own,
+              coalesce((select used_bytes from client_storage where client_id = $1), 0) + $3::int <= $4::bigint as fits
+     ), used as (
+       insert into blob_use (client_id, digest, holder_kind, holder_id, counted_bytes, since_ms)
+       select $1::text, $2::bytea, 'client', $1::text, $3::int, gap_junction_now_ms() from share where fits and not own
+       on conflict do nothing
+     )
+     select own or fits as admitted from share`,
+    [uploader.clientId, digest, countedBytes(size), maxClientBytes],
+  );
+  if (uses[0]?.admitted !== true) throw shareFull(size, maxClientBytes);
+  return size;
+}
+
+/**
+ * Makes the holder a user of blobs that its client may read; one that it uses already stays. Answers
+ * their sizes in the order asked for. Throws RpcError BLOB_UNKNOWN (NOT_FOUND).
+ */
+export async function insertUses(
+  em: EntityManager,
+  { holder, digests }: { holder: BlobHolder; digests: readonly Uint8Array[] },
+): Promise<readonly number[]> {
+  if (digests.length === 0) return [];
+  const list = digests.map((_, at) => `$${at + 4}::bytea`).join(', ');
+  const rows = await query<{ digest: Uint8Array; size_bytes: number }>(
+    em,
+    `with readable as (
+       select b.digest, b.size_bytes from blob b where b.digest in (${list}) and ${READABLE}
+     ), used as (
+       insert into blob_use (client_id, digest, holder_kind, holder_id, counted_bytes, since_ms)
+       select $1::text, digest, $2::text, $3::text, 0, gap_junction_now_ms() from readable
+       on conflict do nothing
+     )
+     select digest, size_bytes from readable`,
+    [holder.clientId, holder.kind, holder.id, ...digests],
+  );
+  const sizes = new Map(rows.map((row) => [digestText(row.digest), row.size_bytes]));
+  return digests.map((digest) => {
+    const size = sizes.get(digestText(digest));
+    if (size === undefined) throw blobUnknown(digestText(digest));
+    return size;
+  });
+}
+
+/** Ends the holder's uses of these blobs. What nobody uses then is erased by the next sweep. */
+export async function deleteUses(
+  em: EntityManager,
+  { holder, digests }: { holder: BlobHolder; digests: readonly Uint8Array[] },
+): Promise<void> {
+  if (digests.length === 0) return;
+  const list = digests.map((_, at) => `$${at + 4}::bytea`).join(', ');
+  await query(
+    em,
+    `delete from blob_use where client_id = $1 and holder_kind = $2 and holder_id = $3 and digest in (${list})`,
+    [holder.clientId, holder.kind, holder.id, ...digests],
+  );
+}
+
+/** Turns the output that an attempt uploaded into its job's. Answers its size; null where there is none. */
+export async function claimUse(
+  em: EntityManager,
+  claim: { clientId: string; attemptId: string; jobId: string; digest: Uint8Array },
+): Promise<number | null> {
+  const rows = await query<{ size_bytes: number }>(
+    em,
+    `with claimed as (
+       update blob_use set holder_kind = 'output', holder_id = $4
+        where client_id = $1 and digest = $2 and holder_kind = 'attempt' and holder_id = $3
+       returning digest
+     )
+     select b.size_bytes from blob b join claimed c on c.digest = b.digest`,
+    [claim.clientId, claim.digest, claim.attemptId, claim.jobId],
+  );
+  return rows[0]?.size_bytes ?? null;
+}
+
+/**
+ * Ends what a client itself holds of a blob: its upload and the outputs of ended jobs. Throws RpcError
+ * BLOB_UNKNOWN (NOT_FOUND), BLOB_IN_USE (FAILED_PRECONDITION) while a job needs it.
+ */
+export async function deleteClientUses(
+  em: EntityManager,
+  { clientId, digest }: { clientId: string; digest: Uint8Array },
+): Promise<void> {
+  const uses = await query<{ holder_kind: string; holder_id: string }>(
+    em,
+    `select holder_kind, holder_id from blob_use where client_id = $1 and digest = $2
+      order by holder_kind, holder_id for update`,
+    [clientId, digest],
+  );
+  const job = uses.find((use) => use.holder_kind === 'job');
+  if (job !== undefined) {
+    throw new RpcError(
+      'FAILED_PRECONDITION',
+      'BLOB_IN_USE',
+      `deleting the blob '${digestText(digest)}': the job '${job.holder_id}' needs it; wait for its end, or cancel it`,
+      { metadata: { job_id: job.holder_id } },
+    );
+  }
+  if (!uses.some((use) => use.holder_kind !== 'attempt')) throw blobUnknown(digestText(digest));
+  await query(
+    em,
+    `delete from blob_use where client_id = $1 and digest = $2 and holder_kind in ('client', 'output')`,
+    [clientId, digest],
+  );
+}
