@@ -1,4 +1,9 @@
-// Which program this is, for beats and receipts.
-import manifest from '../package.json' with { type: 'json' };
+// Which program this is, for beats: what the package that it came in says.
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
 
-export const AGENT_VERSION: string = manifest.version;
+const Manifest = z.object({ version: z.string().max(100) });
+
+export const AGENT_VERSION: string = Manifest.parse(
+  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')),
+).version;
