@@ -24,6 +24,7 @@ import {
 } from './secrets/server-certificate.ts';
 import { openStore } from './store/open.ts';
 import { Stops } from './stops.ts';
+import { startWork } from './work.ts';
 
 export interface RunningServer {
   /** `host:port` */
@@ -93,9 +94,11 @@ export async function startServer(
     });
     const parts = { config, clock, log, store, secrets, revocations, limit, stops };
     const identity = await startIdentity(parts);
+    const work = await startWork({ ...parts, fleet: identity.fleet });
 
     const services = [
       ...identity.services,
+      ...work,
       clientAdminService({ store, authority, clock }),
       auditService({ store }),
     ];

@@ -1,0 +1,100 @@
+// What clients send and nodes do: blobs, jobs, placement and money, and the five services over them, in the
+// order in which they start.
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { GJ_0_DIGEST_HEX, GJ_0_PROFILE } from '../metering/metering.ts';
+import { DEFAULT_LIMITS, MAX_LIMITS } from '../protocol/bill/limits.ts';
+import { DEFAULT_PRICE } from '../protocol/bill/price.ts';
+import { DEFAULT_BLOB_LIMITS } from './blobs/blob.ts';
+import { blobService } from './blobs/blob-service.ts';
+import { createBlobs, type Blobs } from './blobs/blobs.ts';
+import { contentsInFiles } from './blobs/contents-in-files.ts';
+import { contentsInRows } from './blobs/contents-in-rows.ts';
+import type { Revocations } from './certificates/revocations.ts';
+import type { Clock } from './clock.ts';
+import type { ServerConfig } from './config.ts';
+import { LocalAnnouncements } from './jobs/announcements.ts';
+import { jobService } from './jobs/job-service.ts';
+import { ModuleCheck } from './jobs/module-check.ts';
+import { billingService } from './ledger/billing-service.ts';
+import type { Fleet } from './nodes/fleet.ts';
+import { earningsService } from './payouts/earnings-service.ts';
+import { openPlacement } from './placement/placement.ts';
+import type { ServiceImplementation } from './rpc/service.ts';
+import type { Secrets } from './secrets/secrets.ts';
+import type { Stops } from './stops.ts';
+import type { Store } from './store/store.ts';
+
+export interface WorkOptions {
+  readonly config: ServerConfig;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly store: Store;
+  readonly secrets: Secrets;
+  readonly revocations: Revocations;
+  readonly fleet: Fleet;
+  /** Takes what has to be stopped, should a later part fail to start. */
+  readonly stops: Stops;
+}
+
+/** Large contents, in the data folder. */
+const BLOB_FOLDER = 'blobs';
+
+/** Blobs that nobody uses are erased at most so late. */
+const BLOB_SWEEP_INTERVAL_MS = 60_000;
+
+/** What jobs cost and may ask for, as long as nothing of it can be configured. */
+const TARIFF = {
+  price: DEFAULT_PRICE,
+  bounds: { defaults: DEFAULT_LIMITS, most: MAX_LIMITS },
+  profile: GJ_0_PROFILE,
+  profileDigest: Buffer.from(GJ_0_DIGEST_HEX, 'hex'),
+};
+
+export async function startWork(options: WorkOptions): Promise<readonly ServiceImplementation[]> {
+  const { config, clock, log, store, secrets, revocations, fleet, stops } = options;
+  const onError = (doing: string, cause: unknown) => log.error({ err: cause }, doing);
+  const announcements = new LocalAnnouncements();
+
+  const blobs = openBlobs(options);
+  stops.add(
+    clock.every(BLOB_SWEEP_INTERVAL_MS, () => {
+      blobs.sweep().catch((cause: unknown) => onError('erasing blobs that nobody uses', cause));
+    }),
+  );
+  const moduleCheck = new ModuleCheck(clock);
+  stops.add(() => moduleCheck.close());
+  const { baseIntervalMs, lostAfterIntervals } = config.heartbeat;
+  const placement = await openPlacement({
+    store,
+    clock,
+    blobs,
+    fleet,
+    signer: secrets.signer,
+    isolationSecret: secrets.isolationSecret,
+    isRevoked: (serial) => revocations.isRevoked(serial),
+    announcements,
+    lostPeriodMs: lostAfterIntervals * baseIntervalMs,
+    maxAttempts: config.limits.maxAttempts,
+    onError,
+  });
+  stops.add(() => placement.close());
+
+  return [
+    blobService({ blobs, leases: placement.leases }),
+    jobService({ store, blobs, moduleCheck, announcements, clock, tariff: TARIFF }),
+    placement.service,
+    billingService({ store }),
+    earningsService({ store }),
+  ];
+}
+
+function openBlobs({ config, clock, store }: WorkOptions): Blobs {
+  const limits = { ...DEFAULT_BLOB_LIMITS, maxClientBytes: config.limits.maxBlobBytesPerClient };
+  const contents =
+    store.kind === 'postgresql'
+      ? contentsInRows(store)
+      : contentsInFiles(join(config.dataDir, BLOB_FOLDER), limits.chunkBytes);
+  return createBlobs({ store, contents, clock, limits, random: randomBytes });
+}
