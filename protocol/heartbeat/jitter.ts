@@ -23,7 +23,7 @@ export function baseIntervalMs({
       `A fleet of ${nodes} nodes at ${beatsPerSecondBudget} beats per second has no interval`,
     );
   }
-  return Math.max(BASE_INTERVAL_MS, Math.ceil((nodes / beatsPerSecondBudget) * 1_000));
+  return Math.max(BASE_INTERVAL_MS, Math.ceil((nodes * 1_000) / beatsPerSecondBudget));
 }
 
 /** Whole milliseconds until the next beat: the base, plus or minus up to ten percent, uniform. */

@@ -3,7 +3,6 @@
 // their settlement; TLS libraries judge only now.
 
 import type { X509Certificate } from 'node:crypto';
-import { sameBytes } from '../bill/digest.ts';
 import { readCertificate, type Certificate } from './certificate.ts';
 import { MalformedDer } from './der.ts';
 
@@ -89,7 +88,7 @@ function problemOfAuthority(
 
 function isIssuedBy(certificate: Certificate, issuer: Certificate): boolean {
   return (
-    sameBytes(certificate.issuer, issuer.subject) &&
+    Buffer.compare(certificate.issuer, issuer.subject) === 0 &&
     SIGNATURE_ALGORITHM_OIDS.has(certificate.x509.signatureAlgorithmOid ?? '') &&
     hasSignatureOf(certificate.x509, issuer.x509)
   );
