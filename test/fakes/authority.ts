@@ -62,6 +62,12 @@ export interface LeafOptions {
   readonly selfSigned?: boolean;
   /** Issue directly under the root. */
   readonly underRoot?: boolean;
+  /** Issue under this certificate, whatever that may do. */
+  readonly under?: IssuedCertificate;
+  /** Write this name of an issuer, whoever signs. */
+  readonly issuerName?: string;
+  /** Default: SHA-256. */
+  readonly hash?: 'SHA-1' | 'SHA-256' | 'SHA-384';
 }
 
 export interface AuthorityOptions {
@@ -181,10 +187,10 @@ export class TestAuthority {
 
   async issue(options: LeafOptions): Promise<IssuedCertificate> {
     const keys = options.keys ?? (await makeKeys());
-    const issuer = options.underRoot === true ? this.#root : this.#intermediate;
+    const issuer = this.#issuerOf(options);
     const certificate = await makeCertificate({
       subject: `CN=${options.commonName ?? 'Test leaf'}`,
-      issuer: issuer.certificate.subject,
+      issuer: options.issuerName ?? issuer.certificate.subject,
       keys,
       signingKeys: options.selfSigned === true ? keys : issuer.keys,
       validity: {
@@ -192,9 +198,9 @@ export class TestAuthority {
         notAfter: options.notAfter ?? this.#validity.notAfter,
       },
       extensions: leafExtensions(options),
+      hash: options.hash ?? P256.hash,
     });
-    const above = options.underRoot === true ? [] : [issuer.certificate];
-    const certificates = [certificate, ...above];
+    const certificates = [certificate, ...issuer.chain];
     return {
       keys,
       certificate: new X509Certificate(Buffer.from(certificate.rawData)),
@@ -202,6 +208,20 @@ export class TestAuthority {
       chainPem: certificates.map((one) => one.toString('pem')).join('\n'),
       signer: signerOf(keys),
     };
+  }
+
+  /** Whoever issues, and the certificates from there up to the root, that one left off. */
+  #issuerOf({ under, underRoot }: LeafOptions): Authority & {
+    readonly chain: readonly x509.X509Certificate[];
+  } {
+    if (under !== undefined) {
+      const chain = under.chain.map((der) => new x509.X509Certificate(Buffer.from(der)));
+      const [certificate] = chain;
+      if (certificate === undefined) throw new Error('The issuer has no certificate');
+      return { keys: under.keys, certificate, chain };
+    }
+    if (underRoot === true) return { ...this.#root, chain: [] };
+    return { ...this.#intermediate, chain: [this.#intermediate.certificate] };
   }
 }
 
@@ -260,6 +280,7 @@ function makeCertificate({
   signingKeys,
   validity,
   extensions,
+  hash = P256.hash,
 }: {
   readonly subject: string;
   readonly issuer: string;
@@ -267,6 +288,7 @@ function makeCertificate({
   readonly signingKeys: KeyPair;
   readonly validity: { readonly notBefore: Date; readonly notAfter: Date };
   readonly extensions: x509.Extension[];
+  readonly hash?: string;
 }): Promise<x509.X509Certificate> {
   return x509.X509CertificateGenerator.create({
     serialNumber: randomBytes(16).toString('hex'),
@@ -275,7 +297,7 @@ function makeCertificate({
     ...validity,
     publicKey: keys.webCrypto.publicKey,
     signingKey: signingKeys.webCrypto.privateKey,
-    signingAlgorithm: P256,
+    signingAlgorithm: { ...P256, hash },
     extensions,
   });
 }

@@ -90,11 +90,15 @@ describe('replaying a bill', () => {
   };
 
   it('a stop runs out of exactly its own fuel, with the same memories', async () => {
-    const replay = ({ budgetFuel }: { budgetFuel: bigint }): Promise<ReplayOutcome> =>
-      Promise.resolve({ ...outOfFuel, fuel: budgetFuel });
+    const budgets: bigint[] = [];
+    const replay = ({ budgetFuel }: { budgetFuel: bigint }): Promise<ReplayOutcome> => {
+      budgets.push(budgetFuel);
+      return Promise.resolve({ ...outOfFuel, fuel: budgetFuel });
+    };
     for (const end of [JobEnd.DEADLINE_EXCEEDED, JobEnd.CANCELLED]) {
       expect(await broken(await goodBill(stop({ end })), { replay })).to.deep.equal([]);
     }
+    expect(budgets).to.deep.equal([700_000_000n, 700_000_000n]);
   });
 
   it('a stop with other memories, or that ends by itself, is refuted', async () => {

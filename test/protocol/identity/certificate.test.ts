@@ -145,11 +145,30 @@ describe('a chain of certificates', () => {
     expect(verdictOn(leaf, { of, atMs: now + 3_600_000 })).to.equal('authority 1 had expired');
   });
 
-  it('is refused when a leaf issues certificates, even under its own right name', async () => {
-    const leaf = await authority.node(NODE_ID);
-    const rogue = await TestAuthority.create();
-    const issued = await rogue.signer();
-    expect(verdictOn({ chain: [issued.chain[0]!, ...leaf.chain] })).to.include('was not issued by');
+  it('is refused when a node issues certificates, whatever it says of itself', async () => {
+    const node = await authority.node(NODE_ID, { underRoot: true });
+    const byNode = await authority.signer({ under: node });
+    expect(verdictOn(byNode)).to.equal('authority 1 is no authority');
+    const claims = await authority.issue({ underRoot: true, authority: {} });
+    expect(verdictOn(await authority.signer({ under: claims }))).to.equal(
+      'authority 1 may not sign certificates',
+    );
+    const keyUsage = x509.KeyUsageFlags.keyCertSign;
+    const real = await authority.issue({ underRoot: true, authority: {}, keyUsage });
+    expect(verdictOn(await authority.signer({ under: real }))).to.equal('ok');
+    const third = await authority.issue({ authority: {}, keyUsage });
+    expect(verdictOn(await authority.signer({ under: third }))).to.equal(
+      'authority 2 allows 0 authorities below it, there are 1',
+    );
+  });
+
+  it('is refused for another name of the issuer, or a signature too weak', async () => {
+    const renamed = await authority.node(NODE_ID, { issuerName: 'CN=Another intermediate' });
+    expect(verdictOn(renamed)).to.include('was not issued by');
+    expect(verdictOn(await authority.node(NODE_ID, { hash: 'SHA-1' }))).to.include(
+      'was not issued by',
+    );
+    expect(verdictOn(await authority.node(NODE_ID, { hash: 'SHA-384' }))).to.equal('ok');
   });
 
   it('is refused for an authority as leaf, a leaf not for signatures, and a path too long', async () => {
@@ -191,7 +210,7 @@ describe('DER', () => {
   const hostile: readonly [string, number[]][] = [
     ['an indefinite length', [0x30, 0x80, 0, 0]],
     ['a length that is not minimal', [0x30, 0x81, 0x01, 0]],
-    ['a length with a leading zero', [0x30, 0x82, 0x00, 0x80]],
+    ['a length with a leading zero', [0x30, 0x82, 0x00, 0x80, ...Array<number>(128).fill(0)]],
     ['a length of three bytes', [0x30, 0x83, 1, 0, 0]],
     ['a length past the end', [0x30, 0x05, 0]],
     ['a long tag', [0x3f, 0x81, 0x01, 0]],
