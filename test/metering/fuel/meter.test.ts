@@ -4,10 +4,13 @@ import {
   FuelMeter,
   HostFault,
   MAX_BUDGET_FUEL,
+  MemoryAboveCap,
+  meterModule,
   OutOfFuel,
   Stopped,
 } from '../../../metering/metering.ts';
 import { everything, everythingImports } from '../samples.ts';
+import { wasmOf } from '../wat.ts';
 import { meteredGuest } from './metered-guest.ts';
 
 /** 10 fuel a turn: a check of the header, then ten operators that cost. */
@@ -135,6 +138,32 @@ describe('growth of a metered guest', () => {
     expect(guest.call('memory.grow', 1)).to.equal(2);
     expect((guest.exports['memory'] as WebAssembly.Memory).buffer.byteLength).to.equal(3 * 65_536);
   });
+
+  it('ends at the cap of the job also where the module asks for more', () => {
+    const guest = meteredGuest(GROW.replace('SIZE', '100'), { maxMemoryPages: 3 });
+    expect(guest.call('memory.grow', 3)).to.equal(-1);
+    expect(guest.call('memory.grow', 2)).to.equal(1);
+  });
+
+  it('tells a memory that starts above the cap from a module that is not accepted', () => {
+    const wasm = wasmOf('(module (memory 4))');
+    expect(() => meterModule(wasm, { maxMemoryPages: 3 }))
+      .to.throw(MemoryAboveCap, /starts with 4 pages of memory where 3 are allowed/)
+      .with.property('minPages', 4);
+    expect(() => meterModule(wasm, { maxMemoryPages: 4 })).not.to.throw();
+    expect(() => meterModule(wasm, { maxMemoryPages: 65_537 })).to.throw(RangeError);
+  });
+
+  for (const max of ['', '4000000000']) {
+    it(`ends for a table at a million elements, on any machine: maximum '${max}'`, () => {
+      const guest = meteredGuest(`(module (table $t 0 ${max} externref)
+        (func (export "grow") (param i32) (result i32)
+          (table.grow $t (ref.null extern) (local.get 0))))`);
+      expect(guest.call('grow', 1_000_001)).to.equal(-1);
+      expect(guest.call('grow', 1_000_000)).to.equal(0);
+      expect(guest.call('grow', 1)).to.equal(-1);
+    });
+  }
 
   it("ends at the module's own maximum where that is lower", () => {
     const guest = meteredGuest(GROW.replace('SIZE', '2'), { maxMemoryPages: 3 });
