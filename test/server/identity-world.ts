@@ -30,7 +30,7 @@ import { storeTemplate } from '../fakes/store-template.ts';
 export type Identity = MessageInitShape<typeof NodeIdentitySchema>;
 
 const BASE_INTERVAL_MS = 15_000;
-const unexpected = (doing: string, cause: unknown) => {
+const unexpected = (doing: string, cause: unknown): void => {
   throw new Error(`${doing} failed`, { cause });
 };
 
@@ -122,13 +122,13 @@ export class IdentityWorld {
   }
 
   /** The same database with nothing in memory, as after a restart. */
-  async restartFleet(): Promise<Fleet> {
+  async restartFleet(onError = unexpected): Promise<Fleet> {
     return Fleet.open({
       store: this.store,
       clock: this.clock,
       baseIntervalMs: BASE_INTERVAL_MS,
       lostAfterIntervals: 4,
-      onError: unexpected,
+      onError,
     });
   }
 

@@ -1,0 +1,61 @@
+import { randomBytes } from 'node:crypto';
+import { expect } from 'chai';
+import { type Clock, systemClock } from '../../../server/clock.ts';
+import { NonceStoreUnavailable } from '../../../server/nodes/nonce-store.ts';
+import { openRedisNonceStore } from '../../../server/redis/nonce-store.ts';
+import { whenAll } from '../../all.ts';
+import { startRedis, type TestRedis } from '../../fakes/redis.ts';
+import { nonceStoreContract } from '../nodes/nonce-store.contract.ts';
+
+whenAll('nonces in Redis', () => {
+  let redis: TestRedis;
+  before(async () => {
+    redis = await startRedis();
+  });
+  after(() => redis.stop());
+
+  const open = (url: string, clock: Clock = systemClock) =>
+    openRedisNonceStore({ url, clock, onError: () => {} });
+
+  nonceStoreContract(() => open(redis.url));
+
+  it('are shared by replicas', async () => {
+    const [one, two] = [await open(redis.url), await open(redis.url)];
+    const nonce = randomBytes(16);
+    expect(await one.claim('n-a', nonce)).to.equal(true);
+    expect(await two.claim('n-a', nonce)).to.equal(false);
+    await one.close();
+    await two.close();
+  });
+
+  it('are unavailable, not granted, once Redis is gone', async () => {
+    const mortal = await startRedis();
+    const nonces = await open(mortal.url);
+    expect(await nonces.claim('n-a', randomBytes(16))).to.equal(true);
+    await mortal.stop();
+    const refused = await nonces.claim('n-a', randomBytes(16)).catch((cause: unknown) => cause);
+    expect(refused).to.be.instanceOf(NonceStoreUnavailable);
+    await nonces.close();
+  });
+
+  it('are refused from a Redis that could forget some', async () => {
+    const forgetful = await startRedis(['--maxmemory-policy', 'allkeys-lru']);
+    const refused = await open(forgetful.url).catch((cause: unknown) => cause);
+    expect(refused).to.be.instanceOf(NonceStoreUnavailable);
+    expect((refused as Error).message).to.include("'allkeys-lru'");
+    await forgetful.stop();
+  });
+
+  it('are refused by a replica whose clock is more than 2 s away from Redis', async () => {
+    for (const offsetMs of [3_000, -3_000]) {
+      const clock = { ...systemClock, now: () => systemClock.now() + offsetMs };
+      const refused = await open(redis.url, clock).catch((cause: unknown) => cause);
+      expect(refused).to.be.instanceOf(NonceStoreUnavailable);
+    }
+  });
+
+  it('end at start, with a clear word, where there is no Redis', async () => {
+    const refused = await open('redis://127.0.0.1:1/0').catch((cause: unknown) => cause);
+    expect(refused).to.be.instanceOf(Error);
+  });
+});
