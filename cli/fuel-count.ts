@@ -37,12 +37,19 @@ interface CountJob {
 
 const wholeText = z.union([z.string().regex(/^\d{1,19}$/), z.int().nonnegative()]);
 
+/** JSON numbers are doubles: a larger whole number was rounded before it came here. */
+const exactNumber = z
+  .number()
+  .refine((value) => !Number.isInteger(value) || Number.isSafeInteger(value), {
+    message: 'a whole number beyond 2^53 is given as a string, so that no digit of it is lost',
+  });
+
 const batchLine = z
   .strictObject({
     wasm: z.string().optional(),
     wat: z.string().optional(),
     export: z.string().nullable().default(null),
-    args: z.array(z.union([z.string(), z.number()])).default([]),
+    args: z.array(z.union([z.string(), exactNumber])).default([]),
     budget: wholeText.default(DEFAULT_BUDGET_FUEL.toString()),
   })
   .refine((line) => (line.wasm === undefined) !== (line.wat === undefined), {

@@ -1,6 +1,19 @@
 // The public face of metering: Wasm in, metered Wasm out, and the host's side of the counting. Nothing
 // outside of this folder imports any other file of it.
 
+export { readModule, validateModule } from './read-module.ts';
+export type {
+  Entry,
+  ExportReport,
+  ExternalKind,
+  ExternalType,
+  ImportReport,
+  ModuleReport,
+} from './module-report.ts';
+export { WasmError } from './wasm/error.ts';
+export { MAX_MODULE_BYTES } from './wasm/limits.ts';
+
+export { MemoryAboveCap, meterModule, type MeterOptions } from './fuel/assembly.ts';
 export { IMPORTS, RESERVED_EXPORT_PREFIX, type MeteredModule } from './fuel/metered-module.ts';
 export {
   FuelMeter,
@@ -12,18 +25,7 @@ export {
   type FuelMeterOptions,
   type MeterEnd,
 } from './fuel/meter.ts';
-export type {
-  Entry,
-  ExportReport,
-  ExternalKind,
-  ExternalType,
-  ImportReport,
-  ModuleReport,
-} from './module-report.ts';
-export { WasmError } from './wasm/error.ts';
-export { MemoryAboveCap, meterModule, type MeterOptions } from './fuel/assembly.ts';
-export { readModule, validateModule } from './read-module.ts';
 export { trapOf, type TrapName } from './trap.ts';
-export { countFuel, type CountAnswer, type CountRequest } from './fuel/count.ts';
+
 export { GJ_0_DIGEST_HEX, GJ_0_DOCUMENT, GJ_0_PROFILE } from './fuel/profile.ts';
-export { MAX_MODULE_BYTES } from './wasm/limits.ts';
+export { countFuel, type CountAnswer, type CountRequest } from './fuel/count.ts';

@@ -67,10 +67,11 @@ describe('gap-junction fuel count', () => {
       { wat: '(module (memory i64 1))' },
       { wat: '(module', export: null },
       { wasm: square, wat: SQUARE },
+      { wat: SQUARE, export: 'square', args: [2 ** 60] },
       { wat: SQUARE, export: 'square', args: ['5'] },
     ];
     const text = lines.map((line) => JSON.stringify(line));
-    await writeFile(jobs, [...text.slice(0, 5), 'not JSON', '', text[5]].join('\n'));
+    await writeFile(jobs, [...text.slice(0, 5), 'not JSON', '', ...text.slice(5)].join('\n'));
     const { stdout, code } = await fuelCount('--batch', jobs, '--json');
     expect(code).to.equal(0);
     const answers = stdout
@@ -84,12 +85,14 @@ describe('gap-junction fuel count', () => {
       answers[3]?.['error'],
       answers[4]?.['error'],
       answers[5]?.['error'],
+      answers[6]?.['error'],
       ['25'],
     ]);
     expect(answers[2]?.['offset']).to.equal(11);
     expect(answers[3]?.['error']).to.match(/parseWat failed/);
     expect(answers[4]?.['error']).to.match(/one of "wasm", a path, and "wat"/);
     expect(answers[5]?.['error']).to.match(/JSON/);
+    expect(answers[6]?.['error']).to.match(/beyond 2\^53/);
   });
 
   it('says what to give when nothing was given, and which file is not there', async () => {
