@@ -1,6 +1,6 @@
 // What other nouns do with blobs inside their own transactions: one statement each.
 //
-// In a transaction with the ledger, the ledger comes first: a put may wait for another one of the same new
+// In a transaction with the ledger, the ledger comes last: a put may wait for another one of the same new
 // bytes.
 import { digest as digestOf, DIGEST_OF_NOTHING, digestText } from '../../protocol/bill/digest.ts';
 import type { EntityManager } from '../store/store.ts';

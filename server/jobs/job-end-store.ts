@@ -10,7 +10,7 @@ export type Changed = Extract<Outcome, { kind: 'changed' }>;
 
 /**
  * Writes locked jobs after one transition each; gives back the holds of those that ended without a bill.
- * The ledger wants clients in the order of their ids, and to be first.
+ * The ledger wants clients in the order of their ids, and to be last.
  */
 export async function saveChanges(
   em: EntityManager,
@@ -23,7 +23,6 @@ export async function saveChanges(
   const released = changes
     .filter(({ outcome }) => outcome.released)
     .toSorted((a, b) => (a.outcome.job.clientId < b.outcome.job.clientId ? -1 : 1));
-  for (const { outcome } of released) await releaseJob(em, outcome.job);
   for (const { record } of released) await endUses(em, blobs, record);
   await saveJobs(
     em,
@@ -33,6 +32,7 @@ export async function saveChanges(
       orderSignature,
     })),
   );
+  for (const { outcome } of released) await releaseJob(em, outcome.job);
   return changes.map(({ outcome }) => outcome.job);
 }
 

@@ -128,13 +128,14 @@ export async function submitJob(
     if (other === null) throw new Error(`submitting '${requestId}': its job came and went`);
     return { record: requireSameBody(other, body), isNew: false };
   }
-  await holdForJob(em, { clientId, jobId, microcents: holdMicrocents });
   const holder = { kind: 'job', id: jobId, clientId } as const;
   const digests = input.kind === 'blob' ? [module.digest, input.digest] : [module.digest];
   await blobs.useBlobs(em, { holder, digests });
   if (input.kind === 'inline' && input.bytes.length > 0) {
     await blobs.put(em, { holder, bytes: input.bytes });
   }
+  // Last, because it locks the client's balance until the end.
+  await holdForJob(em, { clientId, jobId, microcents: holdMicrocents });
   return { record, isNew: true };
 }
 

@@ -1,8 +1,8 @@
 // The books' operations. Each is one statement in the caller's transaction; what it may not do, the
 // database refuses (see the migration), and then the caller's transaction is gone as a whole.
 //
-// A transaction that touches several clients takes them in the order of their ids: each operation locks
-// the client's balance until the end.
+// Each operation locks the client's balance until its transaction ends, so it comes last in it, and one
+// that touches several clients takes them in the order of their ids.
 import { RpcError } from '../rpc/error.ts';
 import { query } from '../store/query.ts';
 import type { EntityManager } from '../store/store.ts';

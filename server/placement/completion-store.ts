@@ -105,8 +105,8 @@ export interface BillSigner {
 }
 
 /**
- * Pays the attempt: postings, output, bill and job, all in the caller's transaction. The ledger comes
- * first, then blobs. Throws RpcError ATTEMPT_STALE, OUTPUT_MISSING, RECEIPT_INVALID.
+ * Pays the attempt: output, bill, job and postings, all in the caller's transaction. The ledger comes
+ * last: it locks the client's balance until the end. Throws RpcError ATTEMPT_STALE, OUTPUT_MISSING, RECEIPT_INVALID.
  */
 export async function payTask(
   em: EntityManager,
@@ -126,7 +126,6 @@ export async function payTask(
   const outcome = apply(job, { kind: 'accept-receipt', attemptId, end, endDetail }, nowMs);
   if (outcome.kind !== 'changed') throw attemptStale(attemptId);
 
-  await settleJob(em, { clientId: job.clientId, jobId: job.jobId, nodeId, ...amounts });
   await keepOutput(em, blobs, { job, attemptId, receipt, inlineOutput });
   await endUses(em, blobs, record);
   const settlement = encodeSettlement({
@@ -166,6 +165,7 @@ export async function payTask(
     ],
   );
   requireAllSaved([change], saved.length);
+  await settleJob(em, { clientId: job.clientId, jobId: job.jobId, nodeId, ...amounts });
   return {
     job: outcome.job,
     bill: {
