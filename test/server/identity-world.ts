@@ -7,7 +7,11 @@ import { join } from 'node:path';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { pino } from 'pino';
 import type { NodeIdentitySchema } from '#gen/gapjunction/node/v1/enrolment_pb';
-import { EnrolmentService, EnrolRequestSchema } from '#gen/gapjunction/node/v1/enrolment_pb';
+import {
+  EnrolmentService,
+  EnrolRequestSchema,
+  RenewRequestSchema,
+} from '#gen/gapjunction/node/v1/enrolment_pb';
 import { keyIdOf } from '../../protocol/identity/key-id.ts';
 import { serialHex } from '../../protocol/identity/serial.ts';
 import { Revocations } from '../../server/certificates/revocations.ts';
@@ -40,11 +44,13 @@ export class IdentityWorld {
   readonly secrets: Secrets;
   readonly simulator: StripeSimulator;
   readonly revocations: Revocations;
-  fleet: Fleet;
+  readonly fleet: Fleet;
   readonly enrolment: Handlers<typeof EnrolmentService>;
   readonly enrolmentDeps: EnrolmentDeps;
   readonly #dataDir: string;
   #shiftMs = 0;
+  /** Of the return page; a test that has one sets it. */
+  publicUrl = 'http://127.0.0.1:1';
 
   private constructor(parts: {
     clock: TestClock;
@@ -74,7 +80,7 @@ export class IdentityWorld {
       fleet: this.fleet,
       limit: async () => {},
       loopbackRedirects: parts.loopbackRedirects,
-      publicUrl: () => 'http://127.0.0.1:1',
+      publicUrl: () => this.publicUrl,
       stripe: connectStripe({
         secretKey: 'sk_test_gap',
         clientId: 'ca_gap',
@@ -142,7 +148,7 @@ export class IdentityWorld {
          as 'select clock_timestamp() + interval ''${this.#shiftMs} milliseconds'''`,
       ),
     );
-    this.clock.advance(byMs);
+    this.clock.jump(byMs);
   }
 
   /** Orders a fault of the simulator. */
@@ -183,6 +189,17 @@ export class IdentityWorld {
   async enrol(request: MessageInitShape<typeof EnrolRequestSchema>): Promise<Identity> {
     const { identity } = await this.enrolment.enrol(create(EnrolRequestSchema, request), anyone);
     if (identity === undefined) throw new Error('Enrol answered no identity');
+    return identity;
+  }
+
+  async renew(caller: CallerOf<'node'>, key: OwnerKey, counter: bigint): Promise<Identity> {
+    return this.renewWith(caller, await makeCsr(key), counter);
+  }
+
+  async renewWith(caller: CallerOf<'node'>, csr: Uint8Array, counter: bigint): Promise<Identity> {
+    const request = create(RenewRequestSchema, { csr, renewalCounter: counter });
+    const { identity } = await this.enrolment.renew(request, contextOf(caller));
+    if (identity === undefined) throw new Error('Renew answered no identity');
     return identity;
   }
 
