@@ -13,6 +13,8 @@ export class Connection {
   readonly calls = new Set<Call>();
   /** When it was opened, or a call that needs no certificate last began or ended on it. */
   lastOpenCallMs: number;
+  /** Its certificate ended or was revoked while it stood. */
+  lapsed = false;
 
   constructor(socket: TLSSocket, peer: Peer, nowMs: number) {
     this.socket = socket;

@@ -38,6 +38,7 @@ export class Connections {
   readonly #byPeerName = new Map<string, Connection>();
   #uncertified = 0;
   #stopWatching: (() => void)[] = [];
+  #onAllClosed: (() => void) | null = null;
 
   constructor(options: ConnectionsOptions) {
     this.#options = options;
@@ -61,6 +62,7 @@ export class Connections {
     socket.once('close', () => {
       this.#byPeerName.delete(connection.peerName);
       if (stranger) this.#uncertified--;
+      if (this.#byPeerName.size === 0) this.#onAllClosed?.();
     });
     return true;
   }
@@ -93,6 +95,14 @@ export class Connections {
     }
   }
 
+  /** Resolves when no connection is left. */
+  async allClosed(): Promise<void> {
+    if (this.#byPeerName.size === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#onAllClosed = resolve;
+    });
+  }
+
   close(): void {
     for (const stop of this.#stopWatching) stop();
     for (const connection of this.#byPeerName.values()) {
@@ -105,7 +115,7 @@ export class Connections {
     for (const connection of this.#byPeerName.values()) {
       const { peer } = connection;
       if (peer.kind === 'certified' && serials.has(peer.caller.serial)) {
-        cutStreams(connection, 'CERTIFICATE_REVOKED');
+        lapse(connection, 'CERTIFICATE_REVOKED', this.#options.clock.now());
       }
     }
   }
@@ -114,7 +124,7 @@ export class Connections {
     const nowMs = this.#options.clock.now();
     for (const connection of this.#byPeerName.values()) {
       if (!isCertified(connection, nowMs, this.#options.authentication)) {
-        if (connection.peer.kind === 'certified') cutStreams(connection, 'CERTIFICATE_EXPIRED');
+        if (connection.peer.kind === 'certified') lapse(connection, 'CERTIFICATE_EXPIRED', nowMs);
         closeIdleStranger(connection, nowMs);
       }
       for (const call of connection.calls) endWhenStalled(call, nowMs);
@@ -132,8 +142,13 @@ function isCertified(
   return nowMs < peer.caller.expiresAtMs && !revocations.isRevoked(peer.caller.serial);
 }
 
-/** Calls with one request are let finish: they were judged when they came. */
-function cutStreams(connection: Connection, reason: UncertifiedReason): void {
+/**
+ * The certificate is worth nothing any more. Streams end; calls with one request are let finish, since
+ * they were judged when they came; the connection has the time of any stranger, so that the status arrives.
+ */
+function lapse(connection: Connection, reason: UncertifiedReason, nowMs: number): void {
+  if (!connection.lapsed) connection.lastOpenCallMs = nowMs;
+  connection.lapsed = true;
   for (const call of connection.calls) {
     const { methodKind } = call.method.descriptor;
     if (methodKind !== 'unary' && call.caller.kind !== 'anyone') {
