@@ -1,20 +1,19 @@
 // A node over the wire, enrolled as its owner would do it: for tests that need one, honest or not.
-import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import { createClient } from '@connectrpc/connect';
 import { randomBytes } from 'node:crypto';
 import { EnrolmentService, type NodeIdentity } from '#gen/gapjunction/node/v1/enrolment_pb';
 import {
-  HeartbeatRequestSchema,
   HeartbeatService,
   type HeartbeatRequest,
   type HeartbeatResponse,
-  MetricsSchema,
+  type MetricsSchema,
 } from '#gen/gapjunction/node/v1/heartbeat_pb';
 import { heartbeatKey } from '../../protocol/heartbeat/keys.ts';
-import { macOf } from '../../protocol/heartbeat/mac.ts';
 import { judgeReply } from '../../protocol/heartbeat/reply.ts';
 import { certificatePem } from '../../server/secrets/pem.ts';
 import { connectAccount } from '../../stripe-simulator/visit.ts';
+import { makeBeat, sealFrame } from './beat.ts';
 import type { ControlPlane, Identity } from './control-plane.ts';
 import { makeCsr, makeOwnerKey, type OwnerKey } from './owner.ts';
 
@@ -97,30 +96,16 @@ export class BeatStream {
   /** The next beat of this stream, well-formed but for the change. */
   beat({ timestampMs = Date.now(), nonce = randomBytes(16), metrics }: BeatChange = {}) {
     this.#sequence++;
-    const body = toBinary(
-      MetricsSchema,
-      create(MetricsSchema, {
-        streamId: this.streamId,
-        sequence: this.#sequence,
-        slots: 2,
-        agentVersion: 'test 1',
-        engineVersion: 'test 1',
-        ...metrics,
-      }),
-    );
-    return this.seal({ timestampMs: BigInt(timestampMs), nonce, metrics: body });
+    return makeBeat(this.#node, {
+      timestampMs,
+      nonce,
+      metrics: { streamId: this.streamId, sequence: this.#sequence, ...metrics },
+    });
   }
 
   /** A frame with this content under the node's key. */
   seal(frame: { timestampMs: bigint; nonce: Uint8Array; metrics: Uint8Array }): HeartbeatRequest {
-    const { timestampMs, nonce, metrics: body } = frame;
-    const keys = this.#node.heartbeatKeys;
-    const key = heartbeatKey(keys?.nodeToControlPlane ?? new Uint8Array());
-    const mac =
-      nonce.length === 16 && body.length <= 4_096
-        ? macOf(key, { timestampMs, nonce, body })
-        : new Uint8Array(32);
-    return create(HeartbeatRequestSchema, { ...frame, mac, keyId: keys?.keyId ?? 0 });
+    return sealFrame(this.#node, frame);
   }
 
   /** Sends a frame and answers what comes back: the kind of answer, checked as an agent does. */
