@@ -1,5 +1,5 @@
 // The rows of whole blobs.
-import type { RpcError } from '../rpc/error.ts';
+import { RpcError } from '../rpc/error.ts';
 import { query, type Parameter } from '../store/query.ts';
 import type { EntityManager } from '../store/store.ts';
 import { countedBytes, type BlobHolder, storageFull } from './blob.ts';
@@ -45,7 +45,7 @@ export interface NewBlob {
 
 /**
  * Stores a whole blob and its holder's use of it, in one statement. Answers whether these bytes are the
- * ones that are kept: not so where the blob was there before. Throws RpcError STORAGE_FULL.
+ * ones that are kept: not so where the blob was there before. Throws RpcError STORAGE_FULL, BLOB_ERASED (ABORTED).
  */
 export async function insertBlob(em: EntityManager, entry: NewBlob): Promise<{ kept: boolean }> {
   const { digest, holder, blob } = entry;
@@ -61,9 +61,24 @@ export async function insertBlob(em: EntityManager, entry: NewBlob): Promise<{ k
     blob.place.kind === 'contents' ? blob.place.contentId : null,
     entry.maxClientBytes,
   ];
-  const rows = await query<{ admitted: boolean; kept: boolean }>(em, PUT, parameters);
+  const rows = await query<{ admitted: boolean; kept: boolean }>(em, PUT, parameters).catch(
+    (cause: unknown) => {
+      throw erasedMeanwhile(cause) ?? cause;
+    },
+  );
   if (rows[0]?.admitted !== true) throw shareFull(blob.sizeBytes, entry.maxClientBytes);
   return { kept: rows[0].kept };
+}
+
+/** The old row went between our look and our use of it; the bytes are taken when they are sent again. */
+function erasedMeanwhile(cause: unknown): RpcError | null {
+  if ((cause as { constraint?: unknown }).constraint !== 'blob_use_digest_foreign') return null;
+  return new RpcError(
+    'ABORTED',
+    'BLOB_ERASED',
+    'storing a blob: its last use ended at this moment; send it again',
+    { cause },
+  );
 }
 
 export function shareFull(sizeBytes: number, maxClientBytes: number): RpcError {

@@ -62,6 +62,8 @@ export function createBlobs(parts: UploadParts): Blobs {
     }
   }
 
+  const dueErasures = () => store.read((em) => erasuresDue(em, ERASED_AT_ONCE));
+
   const blobs: Blobs = {
     ...blobUses(parts),
 
@@ -117,19 +119,18 @@ export function createBlobs(parts: UploadParts): Blobs {
 
     async delete({ clientId, digest }) {
       if (isNothing(digest)) return;
-      await store.transaction(async (em) => {
-        await deleteClientUses(em, { clientId, digest });
-        await eraseUnused(em, { limit: 1, digest });
-      });
+      await store.transaction((em) => deleteClientUses(em, { clientId, digest }));
+      await eraseUnused(store, { limit: 1, digest });
     },
 
     async sweep() {
       await store.transaction((em) => giveUpStale(em, limits.partialUploadMs));
-      const eraseSome = () => store.transaction((em) => eraseUnused(em, { limit: ERASED_AT_ONCE }));
-      while ((await eraseSome()) === ERASED_AT_ONCE);
-      for (const contentId of await store.read((em) => erasuresDue(em, ERASED_AT_ONCE))) {
-        await contents.erase(contentId);
-        await store.transaction((em) => erasureDone(em, contentId));
+      while ((await eraseUnused(store, { limit: ERASED_AT_ONCE })) === ERASED_AT_ONCE);
+      for (let due = await dueErasures(); due.length > 0; due = await dueErasures()) {
+        for (const contentId of due) {
+          await contents.erase(contentId);
+          await store.transaction((em) => erasureDone(em, contentId));
+        }
       }
     },
   };

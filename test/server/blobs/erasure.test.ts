@@ -1,0 +1,93 @@
+// Two transactions at one blob, interleaved by hand: needs a database that has more than one at a time.
+import { randomBytes } from 'node:crypto';
+import { expect } from 'chai';
+import { DEFAULT_BLOB_LIMITS } from '../../../server/blobs/blob.ts';
+import { type Blobs, createBlobs } from '../../../server/blobs/blobs.ts';
+import { contentsInRows } from '../../../server/blobs/contents-in-rows.ts';
+import { eraseUnused } from '../../../server/blobs/erasure-store.ts';
+import { systemClock } from '../../../server/clock.ts';
+import { openStore, type OpenStore } from '../../../server/store/open.ts';
+import { whenAll } from '../../all.ts';
+import { type Postgresql, startPostgresql } from '../../fakes/postgresql.ts';
+
+whenAll('erasing a blob while another comes to use it', () => {
+  let postgresql: Postgresql;
+  let store: OpenStore;
+  let blobs: Blobs;
+  before(async () => {
+    postgresql = await startPostgresql();
+    const location = { kind: 'postgresql', url: postgresql.newDatabase() } as const;
+    store = await openStore(location, { clock: systemClock, exclusive: true });
+    blobs = createBlobs({
+      store,
+      contents: contentsInRows(store),
+      clock: systemClock,
+      limits: DEFAULT_BLOB_LIMITS,
+      random: (bytes) => randomBytes(bytes),
+    });
+  });
+  after(async () => {
+    await store.close();
+    postgresql.stop();
+  });
+
+  const job = (id: string) => ({ kind: 'job', id, clientId: 'c-a' }) as const;
+
+  async function unusedBlob(): Promise<{ bytes: Uint8Array; digest: Uint8Array }> {
+    const bytes = randomBytes(50);
+    const { digest } = await store.transaction(async (em) => {
+      const put = await blobs.put(em, { holder: job('j-a'), bytes });
+      await blobs.endUses(em, { holder: job('j-a'), digests: [put.digest] });
+      return put;
+    });
+    return { bytes, digest };
+  }
+
+  it('leaves it to a job that is about to use it', async () => {
+    const { bytes, digest } = await unusedBlob();
+    await store.transaction(async (em) => {
+      await blobs.put(em, { holder: job('j-b'), bytes });
+      expect(await eraseUnused(store, { limit: 10 })).to.equal(0);
+    });
+    expect(Buffer.from(await blobs.readAll(digest, 100))).to.deep.equal(Buffer.from(bytes));
+  });
+
+  it('stores it anew for a job that came too late for it', async () => {
+    const { bytes, digest } = await unusedBlob();
+    const erased = Promise.withResolvers<void>();
+    // A store whose transaction ends only after the other one has begun to wait.
+    const late = Promise.withResolvers<void>();
+    const slow: OpenStore = {
+      ...store,
+      transaction: (work) =>
+        store.transaction(async (em) => {
+          const answer = await work(em);
+          erased.resolve();
+          await late.promise;
+          return answer;
+        }),
+    };
+    const erasing = eraseUnused(slow, { limit: 10, digest });
+    await erased.promise;
+    const putting = store.transaction((em) => blobs.put(em, { holder: job('j-c'), bytes }));
+    late.resolve();
+    expect(await erasing).to.equal(1);
+    await putting;
+    expect(Buffer.from(await blobs.readAll(digest, 100))).to.deep.equal(Buffer.from(bytes));
+  });
+
+  it('loses to a use that comes between its look and its erasure, and does no harm', async () => {
+    const rounds = Array.from({ length: 40 }, async (_, round) => {
+      const { bytes, digest } = await unusedBlob();
+      const holder = job(`j-round-${round}`);
+      const [used] = await Promise.allSettled([
+        store.transaction((em) => blobs.put(em, { holder, bytes })),
+        eraseUnused(store, { limit: 1, digest }),
+      ]);
+      // Either the use stands and the bytes are there, or the caller was told.
+      if (used.status === 'fulfilled') await blobs.readAll(digest, 100);
+      else expect(used.reason).to.have.property('reason', 'BLOB_ERASED');
+    });
+    await Promise.all(rounds);
+  });
+});
