@@ -16,5 +16,8 @@ export class AuditMigration extends Migration {
     this.addSql(
       `create trigger audit_entry_is_final before update or delete on audit_entry for each row execute function refuse_audit_change()`,
     );
+    this.addSql(
+      `create trigger audit_entry_is_kept before truncate on audit_entry for each statement execute function refuse_audit_change()`,
+    );
   }
 }
