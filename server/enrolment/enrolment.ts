@@ -68,12 +68,6 @@ export function exchangeKey(stateDigest: Uint8Array, stripeCode: string): string
   return `gj-exchange-${digest}`;
 }
 
-/** How a person compares two keys: the digest's first 16 bytes in hex, in groups. */
-export function fingerprint(keyDigest: Uint8Array): string {
-  const hex = Buffer.from(keyDigest.subarray(0, 16)).toString('hex');
-  return hex.match(/.{4}/g)?.join(' ') ?? hex;
-}
-
 export function sameBytes(left: Uint8Array | null, right: Uint8Array): boolean {
   return left !== null && Buffer.compare(left, right) === 0;
 }

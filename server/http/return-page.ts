@@ -1,14 +1,10 @@
 // The page that Stripe sends an owner's browser to where it may not go to the agent itself. It shows the
 // account, whose key asked, and the code to paste; it is the only place where that code ever stands.
 
+import { keyFingerprint } from '../../protocol/identity/key-fingerprint.ts';
 import { connect, requireVerified, type ConnectionDeps } from '../enrolment/connection.ts';
 import { findEnrolment, storeReturnCode } from '../enrolment/enrolment-store.ts';
-import {
-  fingerprint,
-  makeReturnCode,
-  returnCodeDigest,
-  secretDigest,
-} from '../enrolment/enrolment.ts';
+import { makeReturnCode, returnCodeDigest, secretDigest } from '../enrolment/enrolment.ts';
 import { RpcError } from '../rpc/error.ts';
 import { codePage, problemPage } from './page.ts';
 
@@ -71,7 +67,7 @@ async function showCode(
   await store.transaction((em) => storeReturnCode(em, stateDigest, returnCodeDigest(code)));
   return {
     status: 200,
-    html: codePage({ accountId, fingerprint: fingerprint(enrolment.keyDigest), code }),
+    html: codePage({ accountId, fingerprint: keyFingerprint(enrolment.keyDigest), code }),
   };
 }
 

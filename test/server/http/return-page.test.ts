@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { expect } from 'chai';
-import { fingerprint } from '../../../server/enrolment/enrolment.ts';
+import { keyFingerprint } from '../../../protocol/identity/key-fingerprint.ts';
 import { type HttpListener, startHttp } from '../../../server/http/listener.ts';
 import { escapeHtml } from '../../../server/http/page.ts';
 import { VERIFIED } from '../../../stripe-simulator/account.ts';
@@ -44,7 +44,7 @@ describe('the return page', () => {
     expect(back.origin).to.equal(http.url);
     const { response, html } = await get(back);
     expect(response.status).to.equal(200);
-    expect(shown(html, 'fingerprint')).to.equal(fingerprint(key.digest));
+    expect(shown(html, 'fingerprint')).to.equal(keyFingerprint(key.digest));
     expect(shown(html, 'account')).to.match(/^acct_/);
     const typed = ` ${shown(html, 'code').toUpperCase()} `;
     const csr = await makeCsr(key);
