@@ -5,7 +5,7 @@
 import type { Clock } from '../clock.ts';
 import type { Store } from '../store/store.ts';
 import { nextLiveness, type Liveness } from './liveness.ts';
-import { loadFleet, recordBeats, recordLost } from './node-store.ts';
+import { loadFleet, recordBeats, recordLost, silentForMs, standingOf } from './node-store.ts';
 import { takesWork, type Standing } from './standing.ts';
 
 /** What an accepted beat says of its node. */
@@ -23,6 +23,8 @@ export interface Beat {
 interface Member {
   standing: Standing;
   liveness: Liveness;
+  /** As its last beat granted it. */
+  lostPeriodMs: number;
   lastBeat: Beat | null;
   lastBeatMs: number | null;
 }
@@ -35,6 +37,11 @@ export type BeatListener = (nodeId: string, beat: Beat) => void;
 
 /** Last-seen is at most so old in the database. */
 const WRITE_INTERVAL_MS = 2_000;
+/**
+ * Our own beats stand in the database as later than they were, by what writing them took; by more than this
+ * part of a lost-period only where another replica wrote.
+ */
+const WRITE_TOLERANCE = 0.1;
 /** A loss is noticed at most so late, and by a thirtieth of the interval where beats are quick. */
 const MAX_TICK_INTERVAL_MS = 500;
 const TICKS_PER_INTERVAL = 30;
@@ -82,7 +89,8 @@ export class Fleet {
       const before: Liveness = live ? { kind: 'live', lostAtMs: 0 } : { kind: 'lost' };
       const liveness = nextLiveness(before, start);
       if (live) fleet.#liveCount++;
-      fleet.#members.set(nodeId, { standing, liveness, lastBeat: null, lastBeatMs });
+      const { lostPeriodMs } = start;
+      fleet.#members.set(nodeId, { standing, liveness, lostPeriodMs, lastBeat: null, lastBeatMs });
     }
     const tickIntervalMs = Math.min(MAX_TICK_INTERVAL_MS, baseIntervalMs / TICKS_PER_INTERVAL);
     fleet.#stops = [
@@ -130,10 +138,17 @@ export class Fleet {
     const lostPeriodMs = this.#options.lostAfterIntervals * beat.grantedIntervalMs;
     const event = { kind: 'beat', atMs: beat.atMs, lostPeriodMs } as const;
     member.liveness = nextLiveness(member.liveness, event);
+    member.lostPeriodMs = lostPeriodMs;
     member.lastBeat = beat;
     member.lastBeatMs = beat.atMs;
     this.#unwritten.set(nodeId, beat);
     for (const listener of this.#beatListeners) listener(nodeId, beat);
+  }
+
+  /** Reads what the database says of the node: another replica may have enrolled or revoked it. */
+  async refresh(nodeId: string): Promise<void> {
+    const standing = await this.#options.store.read((em) => standingOf(em, nodeId));
+    if (standing !== null) this.standingChanged(nodeId, standing);
   }
 
   /** After the commit of an enrolment or a change of standing. */
@@ -143,6 +158,7 @@ export class Fleet {
       const fresh: Member = {
         standing,
         liveness: { kind: 'lost' },
+        lostPeriodMs: 0,
         lastBeat: null,
         lastBeatMs: null,
       };
@@ -196,10 +212,15 @@ export class Fleet {
     }
   }
 
+  /** Resolves when what is under way in the background is done. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#background);
+  }
+
   /** Stops the timers, and writes what is left. */
   async close(): Promise<void> {
     for (const stop of this.#stops) stop();
-    await Promise.all(this.#background);
+    await this.settled();
     await this.flush();
   }
 
@@ -210,16 +231,32 @@ export class Fleet {
       member.liveness = nextLiveness(before, tick);
       if (before.kind === 'live' && member.liveness.kind === 'lost') {
         this.#liveCount--;
-        this.#run(`losing '${nodeId}'`, () => this.#lose(nodeId));
+        this.#run(`losing '${nodeId}'`, () => this.#lose(nodeId, member.lostPeriodMs));
       }
     }
   }
 
-  /** The loss is written last: should the listeners' work not be done, a restart does it again. */
-  async #lose(nodeId: string): Promise<void> {
+  /**
+   * Another replica may have heard the node. The loss is written last: should the listeners' work not be
+   * done, a restart does it again.
+   */
+  async #lose(nodeId: string, lostPeriodMs: number): Promise<void> {
+    const { store, clock } = this.#options;
+    const silentMs = await store.read((em) => silentForMs(em, nodeId));
+    if (silentMs !== null && silentMs < lostPeriodMs * (1 - WRITE_TOLERANCE)) {
+      this.#heardElsewhere(nodeId, clock.now() + lostPeriodMs - silentMs);
+      return;
+    }
     await settle(this.#lostListeners, nodeId);
     if (this.isLive(nodeId)) return;
-    await this.#options.store.transaction((em) => recordLost(em, [nodeId]));
+    await store.transaction((em) => recordLost(em, [nodeId]));
+  }
+
+  #heardElsewhere(nodeId: string, lostAtMs: number): void {
+    const member = this.#members.get(nodeId);
+    if (member?.liveness.kind !== 'lost') return;
+    member.liveness = { kind: 'live', lostAtMs };
+    this.#liveCount++;
   }
 
   #run(doing: string, work: () => Promise<void>): void {

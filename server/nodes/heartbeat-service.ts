@@ -92,7 +92,8 @@ class Streams {
   }
 
   async open(caller: CallerOf<'node'>): Promise<Stream> {
-    const { heartbeatMaster, randomBytes } = this.#deps;
+    const { heartbeatMaster, randomBytes, fleet } = this.#deps;
+    await fleet.refresh(caller.nodeId);
     const certificate = { nodeId: caller.nodeId, serial: serialBytesOfHex(caller.serial) };
     const keys = await deriveKeys((bytes) => heartbeatMaster.hmac(bytes), certificate);
     return {

@@ -155,6 +155,16 @@ export async function renewNode(
   return rows.length === 1;
 }
 
+/** Null where there is no such node. */
+export async function standingOf(em: EntityManager, nodeId: string): Promise<Standing | null> {
+  const [row] = await query<{ standing: Standing }>(
+    em,
+    'select standing from node where node_id = $1',
+    [nodeId],
+  );
+  return row?.standing ?? null;
+}
+
 /** The standing before, with the row locked until the transaction ends; null where there is no node. */
 export async function lockStanding(em: EntityManager, nodeId: string): Promise<Standing | null> {
   const [row] = await query<{ standing: Standing }>(
@@ -207,6 +217,17 @@ export async function recordLost(em: EntityManager, nodeIds: readonly string[]):
      where lost_ms is null and node_id in (select jsonb_array_elements_text($1::jsonb))`,
     [JSON.stringify(nodeIds)],
   );
+}
+
+/** How long ago its last beat was, as any replica wrote it; null for a node that never beat. */
+export async function silentForMs(em: EntityManager, nodeId: string): Promise<number | null> {
+  const [row] = await query<{ silent_ms: string | null }>(
+    em,
+    'select (gap_junction_now_ms() - last_beat_ms)::text as silent_ms from node where node_id = $1',
+    [nodeId],
+  );
+  const silentMs = row?.silent_ms ?? null;
+  return silentMs === null ? null : Number(silentMs);
 }
 
 export interface FleetRow {

@@ -37,10 +37,10 @@ describe('the fleet', () => {
     fleet.heard(nodeId, beat());
     expect(fleet.mayTakeWork(nodeId)).to.equal(true);
     const before = fleet.liveCount();
-    world.clock.advance(59_000);
+    await world.passTime(59_000);
     expect(fleet.isLive(nodeId)).to.equal(true);
     const loss = lossOf(nodeId, fleet);
-    world.clock.advance(1_500);
+    await world.passTime(1_500);
     await loss;
     expect(fleet.mayTakeWork(nodeId)).to.equal(false);
     expect(fleet.liveCount()).to.equal(before - 1);
@@ -65,19 +65,49 @@ describe('the fleet', () => {
     for (const nodeId of [back, gone]) before.heard(nodeId, beat());
     await before.close();
     // A server that was down for two hours heard nobody meanwhile.
-    world.clock.jump(7_200_000);
+    await world.passTime(7_200_000);
     const restarted = await world.restartFleet();
     expect(restarted.isLive(back)).to.equal(true);
-    world.clock.advance(30_000);
+    await world.passTime(30_000);
     restarted.heard(back, beat());
-    world.clock.advance(29_000);
+    await world.passTime(29_000);
     expect(restarted.isLive(gone)).to.equal(true);
-    world.clock.advance(2_000);
+    await world.passTime(2_000);
     expect(restarted.isLive(gone)).to.equal(false);
     expect(restarted.isLive(back)).to.equal(true);
     await restarted.close();
     expect((await stored(gone))?.lostMs).to.be.a('number');
     expect((await stored(back))?.lostMs ?? null).to.equal(null);
+  });
+
+  it('loses no node that another replica hears, and then it does', async () => {
+    const nodeId = await node('Heard elsewhere');
+    const [here, there] = [await world.restartFleet(), await world.restartFleet()];
+    here.heard(nodeId, beat());
+    await world.passTime(40_000);
+    there.heard(nodeId, beat());
+    await there.flush();
+    const lost: string[] = [];
+    here.onLost((lostId) => void lost.push(lostId));
+    await world.passTime(30_000);
+    await here.settled();
+    expect(lost).not.to.include(nodeId);
+    expect(here.isLive(nodeId)).to.equal(true);
+    await there.close();
+    await world.passTime(40_000);
+    await here.close();
+    expect(lost).to.include(nodeId);
+  });
+
+  it('knows a node that another replica enrolled, and what became of it there', async () => {
+    const here = await world.restartFleet();
+    const nodeId = await node('Enrolled elsewhere');
+    expect(here.standingOf(nodeId)).to.equal(null);
+    await here.refresh(nodeId);
+    expect(here.standingOf(nodeId)).to.equal('enrolled');
+    await here.refresh('n-nobody');
+    expect(here.standingOf('n-nobody')).to.equal(null);
+    await here.close();
   });
 
   it('loses a node again after a restart when the work that its loss asks for failed', async () => {
@@ -89,12 +119,12 @@ describe('the fleet', () => {
     });
     first.heard(nodeId, beat());
     await first.flush();
-    world.clock.advance(61_000);
+    await world.passTime(61_000);
     await first.close();
     expect(failures).to.have.length(1);
     const second = await world.restartFleet();
     const loss = lossOf(nodeId, second);
-    world.clock.advance(61_000);
+    await world.passTime(61_000);
     await loss;
     await second.close();
   });
