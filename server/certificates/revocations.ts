@@ -11,7 +11,7 @@ const REFRESH_INTERVAL_MS = 1000;
  * With no answer from the database for so long, revocations of other replicas may be missing, and callers
  * are refused rather than trusted.
  */
-const MAX_STALE_MS = 10_000;
+const MAX_STALE_MS = 30_000;
 
 export class Revocations {
   readonly #store: Store;

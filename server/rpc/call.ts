@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Metadata, ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import type { Connection } from './connection.ts';
+import { RpcError } from './error.ts';
 import type { ServedMethod } from './method.ts';
 import type { CallContext, Caller } from './service.ts';
 import { OK_STATUS, statusOf } from './status.ts';
@@ -88,7 +89,10 @@ export class Call implements CallContext {
 
   /** Ends the call with the status that the error stands for, whatever the handler is doing. */
   fail(error: unknown): void {
-    if (this.#ended) return;
+    if (this.#ended) {
+      if (!isExpectedAfterEnd(error)) this.log.warn({ err: error }, 'call failed after its end');
+      return;
+    }
     this.#wire.sendStatus(statusOf(error, this.requestId));
     this.#end(error);
   }
@@ -104,6 +108,11 @@ export class Call implements CallContext {
     this.#abort?.abort();
     this.#onEnd(this, error);
   }
+}
+
+/** A handler that is told to stop may say so, and nobody is left to be told more. */
+function isExpectedAfterEnd(error: unknown): boolean {
+  return error instanceof RpcError || (error instanceof Error && error.name === 'AbortError');
 }
 
 /** `node/n-...` and so on, `anyone` for a caller without a certificate. */

@@ -11,6 +11,7 @@ import {
   ServerInterceptingCall,
   Server as GrpcServer,
   type ServerInterceptor,
+  status,
 } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import type { Clock } from '../clock.ts';
@@ -107,7 +108,9 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     const method = methods.get(descriptor.path);
     const connection = connections.of(wire.getPeer());
     if (method === undefined || connection === undefined) {
-      throw new Error(`serving ${descriptor.path} for ${wire.getPeer()}: it is not known`);
+      // The socket closed while the call's headers were on their way through here.
+      wire.sendStatus({ code: status.UNAVAILABLE, details: 'the connection is closed' });
+      return inert(wire);
     }
     serve(wire, {
       method,
@@ -130,7 +133,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
         return call;
       },
     });
-    return new ServerInterceptingCall(wire, { start: () => undefined });
+    return inert(wire);
   }
 
   const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
@@ -177,6 +180,11 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       await closed;
     },
   };
+}
+
+/** A call that grpc-js's own handlers never see. */
+function inert(wire: Parameters<ServerInterceptor>[1]): ServerInterceptingCall {
+  return new ServerInterceptingCall(wire, { start: () => undefined });
 }
 
 function secureContext(tls: TlsMaterial) {

@@ -95,7 +95,7 @@ async function answerOne(
   const { descriptor, handler } = options.method;
   if (descriptor.methodKind === 'unary') {
     const response = await (handler as UnaryHandler)(request, call);
-    if (!call.ended) void writer.write(response);
+    if (!call.ended) writer.send(response);
     return;
   }
   await writeAll(call, writer, (handler as ServerStreamingHandler)(request, call));
@@ -145,7 +145,7 @@ async function answerMany(call: Call, requests: Requests, writer: Writer): Promi
   const { descriptor, handler } = call.method;
   if (descriptor.methodKind === 'client_streaming') {
     const response = await (handler as ClientStreamingHandler)(requests, call);
-    if (!call.ended) void writer.write(response);
+    if (!call.ended) writer.send(response);
     return;
   }
   await writeAll(call, writer, (handler as BiDiHandler)(requests, call));
@@ -194,13 +194,19 @@ class Writer {
     this.#schema = schema;
   }
 
+  /** Throws where the handler's answer is no such message. */
+  send(response: object, onWritten: () => void = () => undefined): void {
+    const bytes = toBinary(this.#schema, create(this.#schema, response as never));
+    if (this.#stopped) onWritten();
+    else
+      this.#wire.sendMessage(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), onWritten);
+  }
+
   /** Resolves when the message has left for the socket, or the call is over. */
   async write(response: object): Promise<void> {
-    const bytes = toBinary(this.#schema, create(this.#schema, response as never));
-    if (this.#stopped) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#written = resolve;
-    this.#wire.sendMessage(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), resolve);
+    this.send(response, resolve);
     await promise;
   }
 

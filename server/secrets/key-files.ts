@@ -9,7 +9,7 @@ import { certificatePem, certificatesOfPem } from './pem.ts';
 
 const FOLDER = 'secrets';
 
-/** Take this one away after the first start: see docs/operations.md. */
+/** Take this file away after the first start, and keep it where no computer reads it. */
 const ROOT_KEY = 'root.key';
 const ROOT_CERTIFICATE = 'root.crt';
 const INTERMEDIATE_KEY = 'intermediate.key';

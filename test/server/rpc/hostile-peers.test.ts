@@ -96,6 +96,33 @@ describe('the port, towards peers that mean no good', () => {
     expect(line).to.contain(SECRET);
   });
 
+  it('lives on when a handler answers what is no message', async () => {
+    handle = async () => ({ availableMicrocents: 'many' });
+    expect((await failureOf(balance())).code).to.equal('Internal');
+    handle = async () => ({ availableMicrocents: 1n });
+    expect((await balance()).availableMicrocents).to.equal(1n);
+  });
+
+  it('lives on when a peer resets its connection in the middle of many calls', async () => {
+    for (let round = 0; round < 10; round++) {
+      const session = await rpc.http2(client);
+      session.on('error', () => undefined);
+      for (let call = 0; call < 20; call++) {
+        const stream = session.request({
+          ':method': 'POST',
+          ':path': GET_BALANCE,
+          'content-type': 'application/grpc',
+          te: 'trailers',
+        });
+        stream.on('error', () => undefined);
+        stream.end(frame(Buffer.alloc(0)));
+      }
+      await new Promise((resolve) => session.ping(resolve));
+      session.socket.destroy();
+    }
+    expect((await balance()).availableMicrocents).to.equal(1n);
+  });
+
   it('passes on code, reason, metadata and violations of an expected failure', async () => {
     handle = async () => {
       throw new RpcError('FAILED_PRECONDITION', 'BALANCE_TOO_LOW', 'holding 5: there are 3', {
