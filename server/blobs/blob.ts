@@ -35,7 +35,9 @@ export interface BlobLimits {
   readonly maxClientBytes: number;
   /** A part of an upload is thrown away so long after its last byte. */
   readonly partialUploadMs: number;
-  /** Up to here a content lies in its row: what a message carries inline, so that it is one statement. */
+  /** What comes inline with a job or a receipt lies in its row, so that it is one statement. */
+  readonly maxInlineBytes: number;
+  /** What is uploaded lies in its row up to here; a database is slow with more. */
   readonly maxRowBytes: number;
   /** Larger contents are stored, and sent, in chunks of this size. An upload goes on at a chunk. */
   readonly chunkBytes: number;
@@ -45,7 +47,8 @@ export const DEFAULT_BLOB_LIMITS: BlobLimits = {
   maxBlobBytes: 64 * 2 ** 20,
   maxClientBytes: 2 ** 30,
   partialUploadMs: 60 * 60 * 1000,
-  maxRowBytes: 2 ** 20,
+  maxInlineBytes: 2 ** 20,
+  maxRowBytes: 64 * 1024,
   chunkBytes: 256 * 1024,
 };
 

@@ -11,7 +11,7 @@ import { claimUse, deleteUses, insertUses, sizeOfReadable } from './use-store.ts
 
 export interface BlobUses {
   /**
-   * Stores a short content, at most `maxRowBytes` (1 MiB), used by `holder`; one statement in the caller's
+   * Stores a short content, at most `maxInlineBytes` (1 MiB), used by `holder`; one statement in the caller's
    * transaction. Throws RpcError STORAGE_FULL where the client's share is used up (outputs never are).
    */
   put(
@@ -57,9 +57,9 @@ export function blobUses({
 }): BlobUses {
   return {
     async put(em, { holder, bytes }) {
-      if (bytes.length > limits.maxRowBytes) {
+      if (bytes.length > limits.maxInlineBytes) {
         throw new RangeError(
-          `storing ${bytes.length} bytes inline: at most ${limits.maxRowBytes} are taken`,
+          `storing ${bytes.length} bytes inline: at most ${limits.maxInlineBytes} are taken`,
         );
       }
       if (bytes.length === 0) return { digest: DIGEST_OF_NOTHING, sizeBytes: 0 };

@@ -20,6 +20,7 @@ export const LIMITS: BlobLimits = {
   ...DEFAULT_BLOB_LIMITS,
   maxBlobBytes: 10_000,
   maxClientBytes: 64 * 1024,
+  maxInlineBytes: 32,
   maxRowBytes: 32,
   chunkBytes: 16,
 };
