@@ -90,5 +90,6 @@ const reader = new FrameReader(() => MAX_MODULE_BYTES + MAX_INPUT_BYTES + SEED_B
 process.stdin.on('data', (chunk: Buffer) => {
   for (const frame of reader.push(chunk)) obey(frame);
 });
+process.stdin.on('end', () => process.exit(EXIT.PIPE_CLOSED));
 process.stdin.on('close', () => process.exit(EXIT.PIPE_CLOSED));
 process.stdout.on('error', () => process.exit(EXIT.PIPE_CLOSED));

@@ -86,7 +86,7 @@ function enter(
     const host = CAPABILITIES.get(wanted.module)!.get(wanted.name)!;
     (imports[wanted.module] ??= {})[wanted.name] = link(world, host);
   }
-  const instance = new WebAssembly.Instance(module, imports);
+  const instance = instantiate(module, imports);
   if (metered.exports.memory !== null) {
     world.memory = new GuestMemory(instance.exports[metered.exports.memory] as WebAssembly.Memory);
   }
@@ -95,6 +95,19 @@ function enter(
   if (metered.exports.start !== null) call(instance, metered.exports.start);
   if (spec.entry === 'RUN' && INITIALIZE in instance.exports) call(instance, INITIALIZE);
   call(instance, entryName(spec.entry));
+}
+
+function instantiate(
+  module: WebAssembly.Module,
+  imports: WebAssembly.Imports,
+): WebAssembly.Instance {
+  try {
+    return new WebAssembly.Instance(module, imports);
+  } catch (error) {
+    // The memory or table that a module begins with is within its limits, and not to be had here.
+    if (error instanceof RangeError) throw new HostFault(error.message, { cause: error });
+    throw error;
+  }
 }
 
 function call(instance: WebAssembly.Instance, name: string): void {
@@ -115,21 +128,20 @@ function endOf(error: unknown, stopWord: number): End {
   if (error instanceof HostTrap) return { end: 'TRAPPED', detail: error.trap };
   const trap = trapOf(error);
   if (trap !== null) return { end: 'TRAPPED', detail: trap };
-  // V8 could not reserve the memory that the module begins with.
-  if (error instanceof RangeError) return { end: 'NODE_FAULT', detail: 'MEMORY_UNAVAILABLE' };
   throw error;
 }
 
 function account(ended: End, { meter, world, spec, hooks }: Run): GuestOutcome {
   const isStop = ended.end === 'DEADLINE_EXCEEDED' || ended.end === 'CANCELLED';
   if (isStop) hooks.onStopped();
-  const needsDigest = isStop || (ended.end === 'OUT_OF_FUEL' && spec.stopStateAtOutOfFuel === true);
   const fuel = meter.consumedFuel;
   const { sleptNs } = world.clock;
   const hasResult = ended.end === 'SUCCEEDED' || ended.end === 'GUEST_FAILED';
   const isFault =
     ended.end === 'DEADLINE_EXCEEDED' &&
     isBelowFloor({ fuel, sleptNs, epochs: spec.limits.epochs });
+  const needsDigest =
+    (isStop && !isFault) || (ended.end === 'OUT_OF_FUEL' && spec.stopStateAtOutOfFuel === true);
   return {
     ...(isFault ? { end: 'NODE_FAULT', detail: 'TOO_SLOW' } : ended),
     fuel,
