@@ -87,10 +87,10 @@ export function connect(options: ConnectionOptions): Connection {
   });
 }
 
-/** A connection as whoever holds this certificate and key, all PEM. */
+/** A connection as whoever holds this certificate and key, all PEM; as nobody without them. */
 export function openConnection(
   address: string,
-  identity: { readonly ca: PemText; readonly cert: PemText; readonly key: PemText },
+  identity: { readonly ca: PemText; readonly cert?: PemText; readonly key?: PemText },
 ): Connection {
   const baseUrl = `https://${address}`;
   const sessionManager = new Http2SessionManager(

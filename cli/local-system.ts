@@ -49,6 +49,8 @@ export interface LocalOptions {
   readonly onLog?: (program: string, text: string) => void;
   /** Further arguments of `server`. */
   readonly serverArgs?: readonly string[];
+  /** Further variables of its environment. */
+  readonly serverEnvironment?: Readonly<Record<string, string>>;
 }
 
 /** Starts simulator and control plane, and waits until both are ready. */
@@ -75,6 +77,7 @@ export async function startControlPlane(options: LocalOptions): Promise<ControlP
       '--json',
       ...(options.serverArgs ?? []),
     ],
+    environment: options.serverEnvironment,
     onLog: (text) => onLog?.('server', text),
   });
   try {
@@ -106,9 +109,20 @@ export async function stopControlPlane({ server, simulator }: ControlPlane): Pro
 /** `gap-junction <name> <args>` as a process of its own. */
 export function runCommandLine(
   name: string,
-  { args, onLog }: { args: readonly string[]; onLog?: (text: string) => void },
+  {
+    args,
+    environment,
+    onLog,
+  }: {
+    readonly args: readonly string[];
+    readonly environment?: Readonly<Record<string, string>> | undefined;
+    readonly onLog?: (text: string) => void;
+  },
 ): Program {
-  return new Program(`gap-junction ${name}`, COMMAND, [name, ...args], onLog ? { onLog } : {});
+  return new Program(`gap-junction ${name}`, COMMAND, [name, ...args], {
+    env: { ...process.env, ...environment },
+    ...(onLog && { onLog }),
+  });
 }
 
 export interface EnrolledAgent {

@@ -24,7 +24,7 @@ export interface TestNode extends Identity {
 
 /** Enrols a node for the account of this name, over the wire. */
 export async function enrolNode(
-  controlPlane: ControlPlane,
+  controlPlane: Pick<ControlPlane, 'clientFor'>,
   accountName: string,
   { replace = false } = {},
 ): Promise<TestNode> {
@@ -72,7 +72,7 @@ export class BeatStream {
   #sequence = 0n;
   streamId: Uint8Array = new Uint8Array();
 
-  private constructor(controlPlane: ControlPlane, node: TestNode) {
+  private constructor(controlPlane: Pick<ControlPlane, 'clientFor'>, node: TestNode) {
     this.#node = node.node;
     const client: ReturnType<typeof createClient<typeof HeartbeatService>> = controlPlane.clientFor(
       HeartbeatService,
@@ -83,7 +83,10 @@ export class BeatStream {
   }
 
   /** Opens a stream and reads its hello. */
-  static async open(controlPlane: ControlPlane, node: TestNode): Promise<BeatStream> {
+  static async open(
+    controlPlane: Pick<ControlPlane, 'clientFor'>,
+    node: TestNode,
+  ): Promise<BeatStream> {
     const stream = new BeatStream(controlPlane, node);
     const verdict = judgeReply(stream.#downKey(), await stream.next(), { kind: 'hello' });
     if (verdict.kind !== 'accept' || verdict.reply.kind.case !== 'hello') {
