@@ -2,7 +2,7 @@ import { createCipheriv, hkdfSync } from 'node:crypto';
 import type { Cipheriv } from 'node:crypto';
 
 const INFO = 'gap-junction/random/v1\n';
-const ZEROS = new Uint8Array(65_536);
+const ZEROS = new Uint8Array(16_384);
 
 /**
  * Random bytes of a guest: the AES-256-CTR key stream under
@@ -12,6 +12,8 @@ const ZEROS = new Uint8Array(65_536);
 export class RandomStream {
   readonly #seed: Uint8Array;
   #cipher: Cipheriv | undefined;
+  /** Key stream that was made and not read; a cipher is too slow to be asked for a byte at a time. */
+  #ahead = new Uint8Array(0);
 
   /** @param seed 32 bytes, one for each job */
   constructor(seed: Uint8Array) {
@@ -20,11 +22,19 @@ export class RandomStream {
 
   /** Fills `target` with the next bytes of the stream. */
   fill(target: Uint8Array): void {
-    this.#cipher ??= createCipheriv('aes-256-ctr', keyOf(this.#seed), new Uint8Array(16));
-    for (let at = 0; at < target.byteLength; at += ZEROS.byteLength) {
-      const length = Math.min(ZEROS.byteLength, target.byteLength - at);
-      target.set(this.#cipher.update(ZEROS.subarray(0, length)), at);
+    let at = 0;
+    while (at < target.byteLength) {
+      if (this.#ahead.byteLength === 0) this.#ahead = this.#next();
+      const part = this.#ahead.subarray(0, target.byteLength - at);
+      target.set(part, at);
+      this.#ahead = this.#ahead.subarray(part.byteLength);
+      at += part.byteLength;
     }
+  }
+
+  #next(): Uint8Array<ArrayBuffer> {
+    this.#cipher ??= createCipheriv('aes-256-ctr', keyOf(this.#seed), new Uint8Array(16));
+    return new Uint8Array(this.#cipher.update(ZEROS));
   }
 }
 
