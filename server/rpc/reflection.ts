@@ -2,6 +2,7 @@
 import { create, type DescFile, type DescMessage, toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { status } from '@grpc/grpc-js';
+import { file_google_rpc_error_details } from '#gen/google/rpc/error_details_pb';
 import {
   ServerReflection as ServerReflectionV1,
   type ServerReflectionRequest,
@@ -32,7 +33,8 @@ export function reflectionServices(
   ];
   const index = indexOf(
     described.map(({ typeName }) => typeName),
-    described.map(({ file }) => file),
+    // With the details of errors, which no service mentions, so that a tool can show them.
+    [...described.map(({ file }) => file), file_google_rpc_error_details],
   );
   async function* serverReflectionInfo(requests: AsyncIterable<ServerReflectionRequest>) {
     for await (const request of requests) yield answer(index, request);

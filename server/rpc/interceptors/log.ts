@@ -15,7 +15,9 @@ export function log(now: () => number): Interceptor {
       if (error instanceof RpcError) {
         const { code, reason, message } = error;
         const cause = error.cause instanceof Error ? error.cause.message : undefined;
-        call.log.info({ tookMs, code, reason, failure: message, cause }, 'call refused');
+        // Strangers must not be able to fill the log.
+        const level = call.caller.kind === 'anyone' ? 'debug' : 'info';
+        call.log[level]({ tookMs, code, reason, failure: message, cause }, 'call refused');
         return;
       }
       call.log.error({ tookMs, err: error }, 'call failed');

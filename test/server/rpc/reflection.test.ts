@@ -86,6 +86,8 @@ describe('reflection', () => {
       });
       if (numbers?.case !== 'allExtensionNumbersResponse') throw new Error('no numbers');
       expect(numbers.value.extensionNumber).to.include(50101);
+      const details = await ask({ case: 'fileContainingSymbol', value: 'google.rpc.ErrorInfo' });
+      expect(details?.case).to.equal('fileDescriptorResponse');
       const missing = await ask({ case: 'fileContainingSymbol', value: 'no.Such' });
       if (missing?.case !== 'errorResponse') throw new Error('no error');
       expect(missing.value.errorCode).to.equal(5);
