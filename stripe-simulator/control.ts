@@ -16,9 +16,12 @@ export interface ControlContext {
 /**
  * GET /simulator/accounts; POST /simulator/accounts `{name, ...switches}` makes or changes the account of
  * that name; POST /simulator/faults `{kind, path, times, delayMs, ignoreIdempotencyKey}`;
- * DELETE /simulator/faults.
+ * GET /simulator/faults answers when none waits any more; DELETE /simulator/faults takes them back.
  */
-export function control(request: Request, { state, faults, nowMs }: ControlContext): Reply {
+export async function control(
+  request: Request,
+  { state, faults, nowMs }: ControlContext,
+): Promise<Reply> {
   switch (`${request.method} ${request.path}`) {
     case 'GET /simulator/accounts':
       return { status: 200, body: { accounts: state.accounts() } };
@@ -30,6 +33,9 @@ export function control(request: Request, { state, faults, nowMs }: ControlConte
       faults.set(fault);
       return { status: 200, body: fault };
     }
+    case 'GET /simulator/faults':
+      await faults.spent();
+      return { status: 200, body: { waiting: 0 } };
     case 'DELETE /simulator/faults':
       faults.clear();
       return { status: 200, body: {} };

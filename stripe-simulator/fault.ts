@@ -31,6 +31,7 @@ const KINDS: readonly string[] = ['down', 'reset', 'answer-lost', 'slow'];
 /** The faults that wait for their request. */
 export class Faults {
   #waiting: Fault[] = [];
+  #whenSpent: (() => void)[] = [];
 
   set(fault: Fault): void {
     this.#waiting.push(fault);
@@ -38,6 +39,15 @@ export class Faults {
 
   clear(): void {
     this.#waiting = [];
+    this.#tellIfSpent();
+  }
+
+  /** Resolves when no fault waits: the last of them has hit its request. */
+  spent(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#whenSpent.push(resolve);
+      this.#tellIfSpent();
+    });
   }
 
   /** The fault that hits a request of this path, counted as spent. */
@@ -47,7 +57,13 @@ export class Faults {
     if (fault === undefined) return null;
     if (fault.times > 1) this.#waiting[index] = { ...fault, times: fault.times - 1 };
     else this.#waiting.splice(index, 1);
+    this.#tellIfSpent();
     return fault;
+  }
+
+  #tellIfSpent(): void {
+    if (this.#waiting.length > 0) return;
+    for (const tell of this.#whenSpent.splice(0)) tell();
   }
 }
 

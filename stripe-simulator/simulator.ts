@@ -66,7 +66,7 @@ async function handle(
     return;
   }
   if (request.path.startsWith('/simulator/')) {
-    sendJson(response, control(request, { ...simulation, nowMs: simulation.clock.now() }));
+    sendJson(response, await control(request, { ...simulation, nowMs: simulation.clock.now() }));
     return;
   }
   const fault = simulation.faults.take(request.path);
