@@ -73,11 +73,10 @@ export function clientAdminService(deps: ClientAdminDeps): ServiceImplementation
       const { operatorId } = callerOf(context, 'operator');
       const { clientId, requestId, amountMicrocents: microcents } = request;
       const client = await store.transaction(async (em) => {
-        const before = await clientOverview(em, clientId);
-        await creditClient(em, { clientId, requestId, operatorId, microcents });
-        const after = await clientOverview(em, clientId);
+        await clientOverview(em, clientId);
+        const credited = await creditClient(em, { clientId, requestId, operatorId, microcents });
         // A repeated request moves nothing, and is no new act.
-        if (after.availableMicrocents !== before.availableMicrocents) {
+        if (credited) {
           await recordAudit(em, {
             actor: `operator/${operatorId}`,
             action: 'CLIENT_CREDITED',
@@ -85,7 +84,7 @@ export function clientAdminService(deps: ClientAdminDeps): ServiceImplementation
             details: { microcents: String(microcents), request_id: requestId },
           });
         }
-        return after;
+        return clientOverview(em, clientId);
       });
       return { client: toProto(client) };
     },

@@ -154,17 +154,18 @@ const CREDIT = `
 /**
  * Adds to a client's balance from the operator's own account. The same request id of one operator with
  * the same client and amount is credited once; otherwise RpcError REQUEST_ID_REUSED (ALREADY_EXISTS).
- * BALANCE_TOO_HIGH (FAILED_PRECONDITION) above MAX_BALANCE_MICROCENTS.
+ * BALANCE_TOO_HIGH (FAILED_PRECONDITION) above MAX_BALANCE_MICROCENTS. Answers whether this call moved
+ * the money, and not an earlier one.
  */
 export async function creditClient(
   em: EntityManager,
   credit: { clientId: string; requestId: string; operatorId: string; microcents: bigint },
-): Promise<void> {
+): Promise<boolean> {
   const { clientId, requestId, operatorId, microcents } = credit;
   requireAmount('a credit', microcents, MAX_MOVED_MICROCENTS);
   const key = transactionKey({ kind: 'credit', operatorId, requestId });
   const parameters = [key, clientId, operatorId, microcents, MAX_BALANCE_MICROCENTS];
-  if ((await query(em, CREDIT, parameters)).length > 0) return;
+  if ((await query(em, CREDIT, parameters)).length > 0) return true;
 
   const earlier = await query<{ same: boolean }>(
     em,
@@ -172,7 +173,7 @@ export async function creditClient(
       where transaction_key = $1 and account = 'client_available'`,
     [key, clientId, microcents],
   );
-  if (earlier[0]?.same === true) return;
+  if (earlier[0]?.same === true) return false;
   if (earlier[0] === undefined) {
     throw new RpcError(
       'FAILED_PRECONDITION',

@@ -55,6 +55,8 @@ export interface TestListenerOptions {
   readonly clock?: Clock;
   readonly limits?: Partial<ListenerLimits>;
   readonly log?: Logger;
+  /** A free one unless told otherwise. */
+  readonly port?: number;
 }
 
 const LIMITS: ListenerLimits = {
@@ -73,7 +75,7 @@ export async function startListener(options: TestListenerOptions): Promise<TestL
   const server = await authority.server(['localhost']);
   const listener = await listen({
     host: '127.0.0.1',
-    port: 0,
+    port: options.port ?? 0,
     tls: {
       certificateChain: server.chainPem,
       privateKey: server.keys.privateKeyPem,

@@ -276,29 +276,3 @@ describe('the port, towards peers that mean no good', () => {
     health.setServing(true);
   });
 });
-
-describe('a port that stops', () => {
-  it('ends streams with UNAVAILABLE and lets a call finish', async () => {
-    const started = Promise.withResolvers<void>();
-    const finish = Promise.withResolvers<void>();
-    const billing = implement(BillingService, {
-      async getBalance() {
-        started.resolve();
-        await finish.promise;
-        return { availableMicrocents: 7n };
-      },
-    });
-    const health = healthService(new Set());
-    const rpc = await startListener({ services: [billing, health.implementation] });
-    const client = await rpc.authority.client(`c-${ID}`);
-    const call = rpc.clientFor(BillingService, client).getBalance({});
-    const watch = rpc.clientFor(Health, null).watch({})[Symbol.asyncIterator]();
-    await Promise.all([started.promise, watch.next()]);
-    const stopped = rpc.listener.stop(10_000);
-    expect(await failureOf(watch.next())).to.include({ code: 'Unavailable', reason: 'STOPPING' });
-    finish.resolve();
-    expect((await call).availableMicrocents).to.equal(7n);
-    await stopped;
-    await rpc.stop();
-  });
-});
