@@ -240,6 +240,15 @@ function checkTogether(set: Settings, problems: string[]): void {
   if (set.redisUrl !== undefined && set.databaseUrl === undefined) {
     problems.push('GJ_REDIS_URL needs GJ_DATABASE_URL: replicas share the database, too');
   }
+  // Stripe redirects an owner's browser to registered https addresses alone.
+  if (set.stripe !== 'simulator' && !(set.publicUrl ?? '').startsWith('https://')) {
+    problems.push(
+      'GJ_PUBLIC_URL is needed with a Stripe key: the https address at which browsers reach GJ_HTTP_PORT',
+    );
+  }
+  if (set.publicUrl !== undefined && set.httpPort === 0) {
+    problems.push('GJ_HTTP_PORT is needed with GJ_PUBLIC_URL: the port that it leads to');
+  }
   if (set.enrolmentBurstPerAddress < set.enrolmentsPerAddressPerSecond) {
     problems.push(
       'GJ_ENROLMENT_BURST_PER_ADDRESS must be at least GJ_ENROLMENTS_PER_ADDRESS_PER_SECOND',

@@ -14,6 +14,8 @@ const LIVE = {
   GJ_TRUST_DOMAIN: 'gj.example',
   GJ_STRIPE_SECRET_KEY: 'sk_live_0123456789',
   GJ_STRIPE_CLIENT_ID: 'ca_0123456789',
+  GJ_PUBLIC_URL: 'https://gj.example',
+  GJ_HTTP_PORT: '8080',
 };
 
 const load = (environment: Record<string, string>, flags = {}) =>
@@ -79,6 +81,9 @@ describe('the configuration', () => {
     ['GJ_PORT must be a whole number', { ...SIMULATED, GJ_PORT: 'http' }],
     ['GJ_HOST must be an IP address', { ...SIMULATED, GJ_HOST: 'example.com' }],
     ['GJ_PUBLIC_URL must be a URL', { ...SIMULATED, GJ_PUBLIC_URL: 'ftp://example.com' }],
+    ['GJ_PUBLIC_URL is needed', { ...LIVE, GJ_PUBLIC_URL: '' }],
+    ['GJ_PUBLIC_URL is needed', { ...LIVE, GJ_PUBLIC_URL: 'http://gj.example' }],
+    ['GJ_HTTP_PORT is needed', { ...LIVE, GJ_HTTP_PORT: '' }],
     ['GJ_DATABASE_URL must be a URL', { ...SIMULATED, GJ_DATABASE_URL: 'mysql://localhost' }],
     ['GJ_REDIS_URL needs GJ_DATABASE_URL', { ...SIMULATED, GJ_REDIS_URL: 'redis://localhost' }],
     [
