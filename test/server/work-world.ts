@@ -1,0 +1,365 @@
+// What jobs and placement need around them, all real but the clock, the fleet and the nodes: a database in
+// memory, blobs, the ledger, certificates of a test authority. The services are called as the listener
+// would call them.
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { pino } from 'pino';
+import {
+  GetJobRequestSchema,
+  JobService,
+  SubmitJobRequestSchema,
+  WatchJobRequestSchema,
+  type JobSchema,
+  type JobSpecSchema,
+  type WatchJobResponseSchema,
+} from '#gen/gapjunction/job/v1/job_pb';
+import { DispatchService } from '#gen/gapjunction/node/v1/dispatch_pb';
+import { GJ_0_DIGEST_HEX, GJ_0_PROFILE } from '../../metering/metering.ts';
+import { DEFAULT_LIMITS, MAX_LIMITS } from '../../protocol/bill/limits.ts';
+import { DEFAULT_PRICE } from '../../protocol/bill/price.ts';
+import { makeId } from '../../protocol/identity/ids.ts';
+import { keyIdOf } from '../../protocol/identity/key-id.ts';
+import { serialHex } from '../../protocol/identity/serial.ts';
+import { clientHolder, DEFAULT_BLOB_LIMITS } from '../../server/blobs/blob.ts';
+import { createBlobs, type Blobs } from '../../server/blobs/blobs.ts';
+import { contentsInFiles } from '../../server/blobs/contents-in-files.ts';
+import { LocalAnnouncements } from '../../server/jobs/announcements.ts';
+import { jobService } from '../../server/jobs/job-service.ts';
+import { ModuleCheck } from '../../server/jobs/module-check.ts';
+import {
+  balanceOf,
+  creditClient,
+  earningsOf,
+  ledgerSum,
+} from '../../server/ledger/ledger-store.ts';
+import { openPlacement, type Placement } from '../../server/placement/placement.ts';
+import type { CallContext, Caller, CallerOf, Handlers } from '../../server/rpc/service.ts';
+import type { Signer } from '../../server/secrets/secrets.ts';
+import { openStore, type OpenStore } from '../../server/store/open.ts';
+import { query } from '../../server/store/query.ts';
+import { TestAuthority, type IssuedCertificate } from '../fakes/authority.ts';
+import { TestClock } from '../fakes/clock.ts';
+import { ScriptedNode } from '../fakes/scripted-node.ts';
+import { storeTemplate } from '../fakes/store-template.ts';
+
+export type JobMessage = MessageInitShape<typeof JobSchema>;
+export type WatchMessage = MessageInitShape<typeof WatchJobResponseSchema>;
+
+/** Exports `_start`, which does nothing, and a memory of one page. */
+export const EMPTY_PROGRAM = Uint8Array.from([
+  0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00, 0x01, 0x04, 0x01, 0x60, 0x00, 0x00, 0x03, 0x02,
+  0x01, 0x00, 0x05, 0x03, 0x01, 0x00, 0x01, 0x07, 0x0a, 0x01, 0x06, 0x5f, 0x73, 0x74, 0x61, 0x72,
+  0x74, 0x00, 0x00, 0x0a, 0x04, 0x01, 0x02, 0x00, 0x0b,
+]);
+
+export const LOST_PERIOD_MS = 60_000;
+
+export interface WorkWorldOptions {
+  /** The control plane's signer as it is to be. */
+  readonly signer?: (real: Signer) => Signer;
+  readonly queueTimeoutMs?: number;
+}
+
+export class WorkWorld {
+  readonly clock = new TestClock(Date.now());
+  readonly store: OpenStore;
+  readonly authority: TestAuthority;
+  readonly blobs: Blobs;
+  readonly jobs: Handlers<typeof JobService>;
+  readonly fleet = new TestFleet();
+  readonly revokedSerials = new Set<string>();
+  readonly announcements = new LocalAnnouncements();
+  /** What went wrong in the background, for a test that wants it so. */
+  readonly failures: { readonly doing: string; readonly cause: unknown }[] = [];
+  placement: Placement;
+  readonly #signer: Signer;
+  readonly #moduleCheck: ModuleCheck;
+  readonly #dataDir: string;
+  readonly #options: WorkWorldOptions;
+  #shiftMs = 0;
+
+  private constructor(parts: {
+    store: OpenStore;
+    authority: TestAuthority;
+    signer: Signer;
+    dataDir: string;
+    options: WorkWorldOptions;
+  }) {
+    this.store = parts.store;
+    this.authority = parts.authority;
+    this.#signer = parts.signer;
+    this.#dataDir = parts.dataDir;
+    this.#options = parts.options;
+    const { clock, store } = this;
+    this.blobs = createBlobs({
+      store,
+      contents: contentsInFiles(this.#dataDir, DEFAULT_BLOB_LIMITS.chunkBytes),
+      clock,
+      limits: DEFAULT_BLOB_LIMITS,
+      random: randomBytes,
+    });
+    this.#moduleCheck = new ModuleCheck(clock);
+    this.jobs = jobService({
+      store,
+      blobs: this.blobs,
+      moduleCheck: this.#moduleCheck,
+      announcements: this.announcements,
+      clock,
+      tariff: {
+        price: DEFAULT_PRICE,
+        bounds: { defaults: DEFAULT_LIMITS, most: MAX_LIMITS },
+        profile: GJ_0_PROFILE,
+        profileDigest: Buffer.from(GJ_0_DIGEST_HEX, 'hex'),
+      },
+    }).handlers as unknown as Handlers<typeof JobService>;
+    this.placement = undefined as never;
+  }
+
+  static async open(options: WorkWorldOptions = {}): Promise<WorkWorld> {
+    const dataDir = mkdtempSync(join(tmpdir(), 'gj-work-'));
+    const authority = await TestAuthority.create();
+    const issued = await authority.signer();
+    const signer: Signer = {
+      keyId: issued.signer.keyId,
+      chain: issued.chain,
+      sign: async (bytes) => issued.signer.sign(bytes),
+    };
+    const store = await openStore(
+      { kind: 'memory' },
+      { clock: new TestClock(0), exclusive: true, template: await storeTemplate() },
+    );
+    const world = new WorkWorld({
+      store,
+      authority,
+      signer: options.signer?.(signer) ?? signer,
+      dataDir,
+      options,
+    });
+    await world.startPlacement();
+    return world;
+  }
+
+  async startPlacement(): Promise<void> {
+    const { store, clock, blobs, fleet, announcements } = this;
+    this.placement = await openPlacement({
+      store,
+      clock,
+      blobs,
+      fleet,
+      announcements,
+      signer: this.#signer,
+      isolationSecret: new Uint8Array(32),
+      isRevoked: (serial) => this.revokedSerials.has(serial),
+      lostPeriodMs: LOST_PERIOD_MS,
+      ...(this.#options.queueTimeoutMs !== undefined && {
+        queueTimeoutMs: this.#options.queueTimeoutMs,
+      }),
+      onError: (doing, cause) => this.failures.push({ doing, cause }),
+    });
+  }
+
+  /** The same database with nothing in memory, as after a kill. */
+  async restartPlacement(): Promise<void> {
+    await this.placement.close();
+    await this.startPlacement();
+  }
+
+  async close(): Promise<void> {
+    await this.placement.close();
+    await this.#moduleCheck.close();
+    await this.store.close();
+    rmSync(this.#dataDir, { recursive: true, force: true });
+  }
+
+  /** Time passes for the database, and then placement looks at it. */
+  async passTime(byMs: number): Promise<void> {
+    this.#shiftMs += byMs;
+    await this.store.transaction((em) =>
+      query(
+        em,
+        `create or replace function gap_junction_now() returns timestamptz language sql volatile
+         as 'select clock_timestamp() + interval ''${this.#shiftMs} milliseconds'''`,
+      ),
+    );
+    await this.placement.sweep();
+  }
+
+  /** A client with money, and the empty program uploaded and registered. */
+  async client({ microcents = 10n ** 9n } = {}): Promise<TestClient> {
+    const clientId = makeId('c', randomBytes);
+    await this.store.transaction((em) =>
+      creditClient(em, { clientId, requestId: 'first', operatorId: 'o-test', microcents }),
+    );
+    return new TestClient(this, clientId);
+  }
+
+  /** A live node with a certificate, its Work stream not open yet. */
+  async node(): Promise<WorkNode> {
+    const nodeId = makeId('n', randomBytes);
+    const issued = await this.authority.node(nodeId);
+    this.fleet.live.add(nodeId);
+    return new WorkNode(this, nodeId, issued);
+  }
+
+  ledgerSum(): Promise<bigint> {
+    return this.store.read(ledgerSum);
+  }
+}
+
+/** The fleet as a test says that it is. */
+export class TestFleet {
+  readonly live = new Set<string>();
+  readonly #lost = new Set<(nodeId: string) => Promise<void>>();
+  readonly #revoked = new Set<(nodeId: string) => Promise<void>>();
+  readonly #beats = new Set<(nodeId: string, beat: { attemptIds: readonly string[] }) => void>();
+
+  mayTakeWork = (nodeId: string): boolean => this.live.has(nodeId);
+  isLive = (nodeId: string): boolean => this.live.has(nodeId);
+  onLost = (listener: (nodeId: string) => Promise<void>) => subscribe(this.#lost, listener);
+  onRevoked = (listener: (nodeId: string) => Promise<void>) => subscribe(this.#revoked, listener);
+  onBeat = (listener: (nodeId: string, beat: { attemptIds: readonly string[] }) => void) =>
+    subscribe(this.#beats, listener);
+
+  async lose(nodeId: string): Promise<void> {
+    this.live.delete(nodeId);
+    await Promise.all([...this.#lost].map((listener) => listener(nodeId)));
+  }
+
+  async revoke(nodeId: string): Promise<void> {
+    this.live.delete(nodeId);
+    await Promise.all([...this.#revoked].map((listener) => listener(nodeId)));
+  }
+
+  beat(nodeId: string, attemptIds: readonly string[]): void {
+    for (const listener of this.#beats) listener(nodeId, { attemptIds });
+  }
+}
+
+function subscribe<Listener>(listeners: Set<Listener>, listener: Listener): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+export class WorkNode extends ScriptedNode {
+  readonly nodeId: string;
+  readonly issued: IssuedCertificate;
+  readonly serial: string;
+
+  constructor(world: WorkWorld, nodeId: string, issued: IssuedCertificate) {
+    const caller = nodeCaller(nodeId, issued);
+    const dispatch = () =>
+      world.placement.service.handlers as unknown as Handlers<typeof DispatchService>;
+    super(
+      {
+        work: (requests) => dispatch().work(requests, contextOf(caller)),
+        complete: (request) => dispatch().complete(request, contextOf(caller)),
+      },
+      issued.signer,
+    );
+    this.nodeId = nodeId;
+    this.issued = issued;
+    this.serial = caller.serial;
+  }
+}
+
+export function nodeCaller(nodeId: string, issued: IssuedCertificate): CallerOf<'node'> {
+  return {
+    kind: 'node',
+    nodeId,
+    serial: serialHex(issued.certificate.serialNumber),
+    keyId: keyIdOf(issued.certificate.publicKey) ?? new Uint8Array(),
+    expiresAtMs: issued.certificate.validToDate.getTime(),
+    chain: issued.chain,
+  };
+}
+
+export class TestClient {
+  readonly clientId: string;
+  readonly context: CallContext;
+  readonly #world: WorkWorld;
+  #requests = 0;
+
+  constructor(world: WorkWorld, clientId: string) {
+    this.#world = world;
+    this.clientId = clientId;
+    this.context = contextOf({
+      kind: 'client',
+      clientId,
+      serial: '01',
+      keyId: new Uint8Array(32),
+      expiresAtMs: Number.MAX_SAFE_INTEGER,
+      chain: [],
+    });
+  }
+
+  /** Uploads bytes; answers their digest. */
+  async upload(bytes: Uint8Array): Promise<Uint8Array> {
+    const { blobs, store } = this.#world;
+    const { digest } = await store.transaction((em) =>
+      blobs.put(em, { holder: clientHolder(this.clientId), bytes }),
+    );
+    return digest;
+  }
+
+  async register(bytes: Uint8Array = EMPTY_PROGRAM): Promise<Uint8Array> {
+    const digest = await this.upload(bytes);
+    await this.#world.jobs.registerModule({ digest } as never, this.context);
+    return digest;
+  }
+
+  /** Submits the empty program, registered first, but for the changes. */
+  async submit(
+    spec: MessageInitShape<typeof JobSpecSchema> = {},
+    requestId = `request-${++this.#requests}`,
+  ): Promise<JobMessage & { jobId: string }> {
+    const moduleDigest = spec.moduleDigest ?? (await this.register());
+    const request = create(SubmitJobRequestSchema, { requestId, spec: { ...spec, moduleDigest } });
+    const { job } = await this.#world.jobs.submitJob(request, this.context);
+    return job as JobMessage & { jobId: string };
+  }
+
+  async job(jobId: string): Promise<JobMessage> {
+    const request = create(GetJobRequestSchema, { jobId });
+    const { job } = await this.#world.jobs.getJob(request, this.context);
+    return job as JobMessage;
+  }
+
+  watch(jobId: string, afterRevision = 0n): AsyncIterable<WatchMessage> {
+    const request = create(WatchJobRequestSchema, { jobId, afterRevision });
+    return this.#world.jobs.watchJob(request, this.context);
+  }
+
+  /** Watches to the end; answers the last message. */
+  async outcome(jobId: string): Promise<WatchMessage> {
+    let last: WatchMessage = {};
+    for await (const message of this.watch(jobId)) last = message;
+    return last;
+  }
+
+  /** Watches until the job is as asked for. */
+  async until(jobId: string, isSo: (job: JobMessage) => boolean): Promise<JobMessage> {
+    for await (const { job } of this.watch(jobId)) if (job && isSo(job)) return job;
+    throw new Error(`watching '${jobId}': it ended without becoming so`);
+  }
+
+  balance() {
+    return this.#world.store.read((em) => balanceOf(em, this.clientId));
+  }
+}
+
+export function earnings(world: WorkWorld, node: WorkNode) {
+  return world.store.read((em) => earningsOf(em, node.nodeId));
+}
+
+export function contextOf(caller: Caller): CallContext {
+  return {
+    caller,
+    requestId: 'test',
+    address: '127.0.0.1',
+    signal: new AbortController().signal,
+    log: pino({ level: 'silent' }),
+  };
+}
