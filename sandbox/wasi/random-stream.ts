@@ -21,7 +21,7 @@ export class RandomStream {
   }
 
   /** Fills `target` with the next bytes of the stream. */
-  fill(target: Uint8Array): void {
+  readInto(target: Uint8Array): void {
     let at = 0;
     while (at < target.byteLength) {
       if (this.#ahead.byteLength === 0) this.#ahead = this.#next();

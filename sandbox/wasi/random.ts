@@ -9,7 +9,7 @@ export const randomFunctions: Record<string, HostFunction> = {
     return {
       touchedBytes: length,
       act() {
-        guest.random.fill(target);
+        guest.random.readInto(target);
         return Errno.SUCCESS;
       },
     };

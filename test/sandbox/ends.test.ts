@@ -131,6 +131,22 @@ describe('how a guest ends', () => {
     expect(outcome).to.include({ end: 'SUCCEEDED', peakMemoryPages: 10 });
   });
 
+  it('input can be read again, from any offset, and ends where it ends', async () => {
+    const module = await guest(
+      `(i32.store (i32.const 0) (call $input_size))
+       (i32.store (i32.const 4) (call $input_read (i32.const 100) (i32.const 2) (i32.const 50)))
+       (i32.store (i32.const 8) (call $input_read (i32.const 200) (i32.const 0) (i32.const 2)))
+       (i32.store (i32.const 12) (call $input_read (i32.const 100) (i32.const 5) (i32.const 1)))
+       (i32.store (i32.const 16) (call $input_read (i32.const 100) (i32.const -1) (i32.const 1)))
+       (call $output_write (i32.const 0) (i32.const 20))
+       (call $output_write (i32.const 100) (i32.const 3))
+       (call $output_write (i32.const 200) (i32.const 2))`,
+    );
+    const { output } = await run(specOf(module, { input: text.encode('abcde') }));
+    expect([...new Uint32Array(output.slice(0, 20).buffer)]).to.deep.equal([5, 3, 2, 0, 0]);
+    expect(Buffer.from(output.subarray(20)).toString()).to.equal('cdeab');
+  });
+
   it('a start function and _initialize run before run, and are paid for', async () => {
     const module = await wasm(`(module ${HOST_CALLS}
       (memory (export "memory") 1)

@@ -1,10 +1,11 @@
 import { expect } from 'chai';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { open, readFile, readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { SandboxPool } from '../../sandbox/sandbox.ts';
+import { realTimers } from '../../sandbox/engine/clock.ts';
 import { SANDBOX_ARGUMENTS } from '../../sandbox/engine/sandbox-process.ts';
 import { writeRun, hexDigestOf } from '../../sandbox/engine/messages.ts';
 import { ECHO, HOST_CALLS, LOOP, specOf, wasm } from './guests.ts';
@@ -52,6 +53,23 @@ describe('a sandbox process', () => {
       const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8');
       expect(commandLine).to.include('--permission').and.not.include('secret-key-name');
     } finally {
+      await pool.close();
+    }
+  });
+
+  onLinux('holds no file that its agent has open', async () => {
+    const pool = new SandboxPool({ maxProcesses: 1, idleMs: 60_000 });
+    const secret = await open(import.meta.filename);
+    try {
+      await pool.run('key', specOf(await wasm(ECHO)));
+      const folder = `/proc/${pool.processes()[0]?.pid}/fd`;
+      const held = await Promise.all(
+        (await readdir(folder)).map((name) => readlink(join(folder, name)).catch(() => 'closed')),
+      );
+      expect(held).to.not.include(import.meta.filename);
+      expect(held.filter((name) => name.startsWith('/') && name !== '/dev/null')).to.deep.equal([]);
+    } finally {
+      await secret.close();
       await pool.close();
     }
   });
@@ -191,6 +209,30 @@ describe('the pool', () => {
     const outcome = await run(specOf(module, { moduleDigest: new Uint8Array(32) }));
     expect(outcome.end).to.equal('INVALID_MODULE');
     expect(outcome.detail).to.match(/digest/);
+  });
+
+  it('ends a process that was idle for as long as it was told', async () => {
+    const timers: { ms: number; fire: () => void }[] = [];
+    const own = new SandboxPool({
+      maxProcesses: 1,
+      idleMs: 1234,
+      timers: {
+        ...realTimers,
+        after(ms, fire) {
+          const timer = { ms, fire };
+          timers.push(timer);
+          return () => timers.splice(timers.indexOf(timer), 1);
+        },
+      },
+    });
+    try {
+      await own.run('a', specOf(await wasm(ECHO)));
+      expect(timers.map(({ ms }) => ms)).to.deep.equal([1234]);
+      timers[0]!.fire();
+      expect(own.processes()).to.deep.equal([]);
+    } finally {
+      await own.close();
+    }
   });
 
   it('closed, it runs nothing, and what ran is a fault', async () => {
