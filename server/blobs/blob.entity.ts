@@ -1,4 +1,4 @@
-// Blobs, their uses, and uploads under way. What the columns mean:
+// Blobs, their uses, uploads under way, and what is to be erased.
 import { defineEntity, p } from '@mikro-orm/core';
 import { HOLDER_KINDS, UPLOADER_KINDS } from './blob.ts';
 
@@ -63,6 +63,19 @@ export const BlobUploadSchema = defineEntity({
 export class BlobUpload extends BlobUploadSchema.class {}
 BlobUploadSchema.setClass(BlobUpload);
 
+/** Blobs that lost a use since the last sweep. */
+export const BlobUseEndSchema = defineEntity({
+  name: 'BlobUseEnd',
+  tableName: 'blob_use_end',
+  properties: {
+    number: p.bigint('bigint').primary().autoincrement(),
+    digest: p.uint8array(),
+  },
+});
+export class BlobUseEnd extends BlobUseEndSchema.class {}
+BlobUseEndSchema.setClass(BlobUseEnd);
+
+/** Contents whose bytes nothing needs any more. */
 export const BlobErasureSchema = defineEntity({
   name: 'BlobErasure',
   tableName: 'blob_erasure',

@@ -35,8 +35,8 @@ export interface OpenBlob {
   chunks(offset: number): AsyncGenerator<Uint8Array>;
 }
 
-/** Blobs erased in one transaction, so that nobody waits long for it. */
-const ERASED_AT_ONCE = 100;
+/** Ends of uses in one transaction, so that nobody waits long for it. */
+const LOOKED_AT_ONCE = 500;
 
 export function createBlobs(parts: UploadParts): Blobs {
   const { store, contents, limits } = parts;
@@ -62,7 +62,7 @@ export function createBlobs(parts: UploadParts): Blobs {
     }
   }
 
-  const dueErasures = () => store.read((em) => erasuresDue(em, ERASED_AT_ONCE));
+  const dueErasures = () => store.read((em) => erasuresDue(em, LOOKED_AT_ONCE));
 
   const blobs: Blobs = {
     ...blobUses(parts),
@@ -120,12 +120,13 @@ export function createBlobs(parts: UploadParts): Blobs {
     async delete({ clientId, digest }) {
       if (isNothing(digest)) return;
       await store.transaction((em) => deleteClientUses(em, { clientId, digest }));
-      await eraseUnused(store, { limit: 1, digest });
+      await eraseUnused(store, { limit: LOOKED_AT_ONCE, digest });
     },
 
     async sweep() {
       await store.transaction((em) => giveUpStale(em, limits.partialUploadMs));
-      while ((await eraseUnused(store, { limit: ERASED_AT_ONCE })) === ERASED_AT_ONCE);
+      const look = () => eraseUnused(store, { limit: LOOKED_AT_ONCE });
+      while ((await look()).lookedAt === LOOKED_AT_ONCE);
       for (let due = await dueErasures(); due.length > 0; due = await dueErasures()) {
         for (const contentId of due) {
           await contents.erase(contentId);

@@ -13,6 +13,7 @@ import {
   BlobErasureSchema,
   BlobSchema,
   BlobUploadSchema,
+  BlobUseEndSchema,
   BlobUseSchema,
   ClientStorageSchema,
 } from '../blobs/blob.entity.ts';
@@ -36,6 +37,7 @@ export const entities: EntitySchema[] = [
   NodeBalanceSchema,
   BlobSchema,
   BlobUseSchema,
+  BlobUseEndSchema,
   BlobUploadSchema,
   BlobErasureSchema,
   BlobChunkSchema,

@@ -46,6 +46,17 @@ export class BlobsMigration extends Migration {
         constraint blob_upload_holder_kind_check check (holder_kind in ('client', 'attempt'))
       )`);
     this.addSql(`create index blob_upload_last_byte_ms_index on blob_upload (last_byte_ms)`);
+    // Blobs that lost a use, for the sweep to look at: it never has to look at all of them.
+    this.addSql(`create table blob_use_end (number bigserial primary key, digest bytea not null)`);
+    this.addSql(`
+      create function blob_note_use_end() returns trigger language plpgsql as $$
+      begin
+        insert into blob_use_end (digest) select distinct digest from ended;
+        return null;
+      end $$`);
+    this.addSql(`
+      create trigger blob_use_note_end after delete on blob_use
+        referencing old table as ended for each statement execute function blob_note_use_end()`);
     // Contents that no row needs any more; the key is gone already, the bytes follow.
     this.addSql(`create table blob_erasure (content_id text primary key)`);
     this.addSql(`
