@@ -86,7 +86,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     authorize(authentication),
     limit({ enrolment: options.enrolmentLimit }),
     validate(),
-    log(authentication.now),
+    log({ now: authentication.now, log: options.log }),
   ];
   const connections = new Connections({ ...options, authentication });
   const methods = new Map<string, ServedMethod>();

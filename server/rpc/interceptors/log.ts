@@ -1,12 +1,15 @@
 // One line for a call that is over. The cause of an unexpected failure stands here and nowhere else.
+import type { Logger } from 'pino';
 import { RpcError } from '../error.ts';
 import type { Interceptor } from '../interceptor.ts';
 
-export function log(now: () => number): Interceptor {
+export function log(options: { readonly now: () => number; readonly log: Logger }): Interceptor {
+  const { now } = options;
   return {
     onEnd(call, error) {
       if (error === null) {
-        if (call.log.isLevelEnabled('debug')) {
+        // Asked of the parent: a call's own log is only made where it writes something.
+        if (options.log.isLevelEnabled('debug')) {
           call.log.debug({ tookMs: now() - call.startedMs }, 'call ended');
         }
         return;
