@@ -2,7 +2,13 @@
 
 export type AgentEvent =
   /** Open this address in a browser to connect a Stripe account. */
-  | { readonly event: 'connect_url'; readonly url: string; readonly expiresAtMs: number }
+  | {
+      readonly event: 'connect_url';
+      readonly url: string;
+      readonly expiresAtMs: number;
+      /** The key that asks, as the return page shows it: the owner compares the two. */
+      readonly keyFingerprint: string;
+    }
   /** The return page shows a code; the next line on stdin is taken as it. */
   | { readonly event: 'return_code_wanted' }
   | {

@@ -222,7 +222,7 @@ function teller({ json }: CommonOptions): TellEvent {
 function textOf(event: AgentEvent): string | null {
   switch (event.event) {
     case 'connect_url':
-      return `Open this in a browser, within 10 minutes, and connect your Stripe account:\n\n  ${event.url}\n`;
+      return `Open this in a browser, within 10 minutes, and connect your Stripe account:\n\n  ${event.url}\n\nThis machine's key: ${event.keyFingerprint}`;
     case 'return_code_wanted':
       return 'The page shows a code in the end. Paste it here, and press Enter:';
     case 'enrolled':

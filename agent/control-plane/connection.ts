@@ -95,11 +95,11 @@ export function connectTo(
 
 /**
  * The pinned root's certificate as the control plane presents it in its handshake. Nothing is sent and
- * nothing but the fingerprint is believed: every later connection verifies against what is found here.
+ * nothing but the pin is believed: every later connection verifies against what is found here.
  * Throws AgentError CONTROL_PLANE_UNREACHABLE, or CONTROL_PLANE_UNTRUSTED where the chain has no such root.
  */
 export async function fetchRoot(address: Address, pin: RootPin): Promise<X509Certificate> {
-  if (pin.kind === 'certificate') return pin.root;
+  // Also with a root that is at hand: so a wrong address is told at once.
   const presented = await presentedBy(address);
   const root = findRoot(pin, presented);
   if (root === null) {
@@ -164,7 +164,9 @@ function bounded(socket: TLSSocket): TLSSocket {
 
 /** OpenSSL's verdicts on a chain, and Node's on a name. */
 function isDistrust({ code = '' }: NodeJS.ErrnoException): boolean {
-  return code === 'ERR_TLS_CERT_ALTNAME_INVALID' || /CERT|ISSUER|SIGNATURE|CHAIN|CA$/.test(code);
+  return (
+    code === 'ERR_TLS_CERT_ALTNAME_INVALID' || /CERT|ISSUER|SIGNATURE|CHAIN|PURPOSE|CA$/.test(code)
+  );
 }
 
 function pemOf(der: Uint8Array): string {

@@ -68,9 +68,7 @@ export class Renewals {
       while (clock.now() < atMs && identity().certificate.keyId === keyId && !signal.aborted) {
         await pause(clock, Math.min(atMs - clock.now(), MAX_TIMER_MS), signal);
       }
-      if (!signal.aborted && clock.now() >= renewalTimeMs(identity().certificate, 0)) {
-        await this.now();
-      }
+      if (!signal.aborted && identity().certificate.keyId === keyId) await this.now();
     }
   }
 

@@ -28,7 +28,7 @@ import {
   generateNodeKey,
   storeNodeKey,
 } from '../identity/node-key.ts';
-import type { NodeKey } from '../identity/node-key.ts';
+import { keyFingerprint, type NodeKey } from '../identity/node-key.ts';
 import type { RootPin } from '../identity/pinned-root.ts';
 import { listenOnLoopback, type LoopbackListener } from './loopback-listener.ts';
 import { untilAnswered } from './retry.ts';
@@ -149,7 +149,7 @@ async function obtain(
       ),
     );
     const csr = await certificateRequest(key);
-    const proof = await prove(options, { started, csr, listener, signal });
+    const proof = await prove(options, { key, started, csr, listener, signal });
     return await repeat(() =>
       client.enrol({ csr, state: started.state, proof, replace: options.replace }, { signal }),
     );
@@ -165,11 +165,13 @@ async function obtain(
 async function prove(
   options: EnrolOptions,
   {
+    key,
     started,
     csr,
     listener,
     signal,
   }: {
+    readonly key: NodeKey;
     readonly started: StartEnrolmentResponse;
     readonly csr: Uint8Array;
     readonly listener: LoopbackListener | null;
@@ -190,6 +192,7 @@ async function prove(
     event: 'connect_url',
     url: started.connectUrl,
     expiresAtMs: clock.now() + STATE_LIFE_MS,
+    keyFingerprint: keyFingerprint(key.keyId),
   });
   if (listener === null || started.proofChannel === ProofChannel.RETURN_CODE) {
     tell({ event: 'return_code_wanted' });
