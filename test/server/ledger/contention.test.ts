@@ -17,7 +17,7 @@ import { query } from '../../../server/store/query.ts';
 import { onEachStore } from '../../fakes/stores.ts';
 
 const WORKERS = 12;
-const JOBS_A_WORKER = 15;
+const JOBS_A_WORKER = 6;
 
 onEachStore('money under contention', (store) => {
   const blobs = blobUses({ limits: DEFAULT_BLOB_LIMITS, random: (bytes) => randomBytes(bytes) });
