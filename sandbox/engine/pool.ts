@@ -8,7 +8,7 @@ import type { GuestOutcome, GuestSpec } from './guest-run.ts';
 import { SandboxProcess } from './sandbox-process.ts';
 
 export interface SandboxPoolOptions {
-  /** Processes at a time, and so guests at a time; each takes some 60 MB and what its guest asks for. */
+  /** Processes at a time, and so guests at a time; each takes some 120 MB and what its guest asks for. */
   readonly maxProcesses: number;
   /** How long a process is kept for the next guest of its key, in milliseconds. */
   readonly idleMs: number;
@@ -81,6 +81,7 @@ export class SandboxPool {
     this.#isClosed = true;
     for (const place of this.#places) this.#end(place);
     for (const { refuse } of this.#waiters) refuse(closedError());
+    this.#waiters.clear();
     await Promise.all(this.#ending);
   }
 

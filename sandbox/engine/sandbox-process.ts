@@ -18,6 +18,9 @@ const OVERHEAD_MS = 60_000;
 /** Of what a sandbox says on stderr, kept for our log. */
 const MAX_STDERR_BYTES = 8 * 1024;
 
+/** Digests of modules sent to a process, more than it keeps. */
+const MAX_REMEMBERED_MODULES = 64;
+
 const ENGINE = import.meta.dirname;
 const ROOT = dirname(dirname(ENGINE));
 
@@ -118,7 +121,7 @@ export class SandboxProcess {
           wasModuleSent: withModule,
         };
         this.#killAfter(spec.limits.epochs * EPOCH_MS + OVERHEAD_MS);
-        this.#sentModules.add(moduleDigest);
+        this.#remember(moduleDigest);
         writeRun(this.#child.stdin, spec, { moduleDigest, withModule });
         signal?.addEventListener('abort', cancel, { once: true });
         if (signal?.aborted === true) cancel();
@@ -132,6 +135,12 @@ export class SandboxProcess {
   kill(): void {
     this.#child.kill('SIGKILL');
     if (this.#child.pid === undefined) this.#lost();
+  }
+
+  /** Forgetting costs one more sending, and remembering what the sandbox has dropped one more asking. */
+  #remember(moduleDigest: string): void {
+    if (this.#sentModules.size >= MAX_REMEMBERED_MODULES) this.#sentModules.clear();
+    this.#sentModules.add(moduleDigest);
   }
 
   #cancel(): void {
