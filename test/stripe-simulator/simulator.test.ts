@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { Stripe } from 'stripe';
 import { VERIFIED } from '../../stripe-simulator/account.ts';
+import { MAX_NAME_CHARACTERS } from '../../stripe-simulator/authorize.ts';
 import { startStripeSimulator, type StripeSimulator } from '../../stripe-simulator/simulator.ts';
 import { connectAccount } from '../../stripe-simulator/visit.ts';
 
@@ -181,6 +182,12 @@ describe('the Stripe simulator, to the real client', () => {
     expect(account).to.include({ payouts_enabled: false, details_submitted: true });
     await second.stop();
     rmSync(folder, { recursive: true });
+  });
+
+  it('takes no account name without end', async () => {
+    const accountName = 'x'.repeat(MAX_NAME_CHARACTERS + 1);
+    const visit = connectAccount(connectUrl(), { accountName });
+    expect((await failure(visit))?.message).to.include('needs a name');
   });
 
   it('takes no body without end', async () => {

@@ -1,10 +1,9 @@
 import { X509Certificate } from 'node:crypto';
 import { expect } from 'chai';
-import { MAX_NAME_CHARACTERS } from '../../../stripe-simulator/authorize.ts';
 import { VERIFIED } from '../../../stripe-simulator/account.ts';
-import { authorityExtension, makeCsr, makeOwnerKey, nameExtension } from '../../fakes/owner.ts';
+import { makeCsr, makeOwnerKey } from '../../fakes/owner.ts';
 import { expectRefusal } from '../expect-refusal.ts';
-import { anyone, callerFrom, IdentityWorld } from '../identity-world.ts';
+import { callerFrom, IdentityWorld } from '../identity-world.ts';
 
 describe('enrolment with a code of Stripe', () => {
   let world: IdentityWorld;
@@ -230,53 +229,6 @@ describe('enrolment with a code of Stripe', () => {
     });
   });
 
-  describe('takes from a certificate request its key alone', () => {
-    const hostile: readonly [
-      string,
-      string,
-      (csr: Uint8Array) => Uint8Array | Promise<Uint8Array>,
-    ][] = [
-      ['truncated', 'CSR_MALFORMED', (csr) => csr.subarray(0, csr.length - 1)],
-      ['with trailing bytes', 'CSR_MALFORMED', (csr) => Buffer.concat([csr, Buffer.of(0)])],
-      ['no request at all', 'CSR_MALFORMED', () => Buffer.from('hello')],
-      [
-        'whose signature was changed',
-        'CSR_SIGNATURE_INVALID',
-        (csr) => {
-          const changed = Buffer.from(csr);
-          changed[changed.length - 3] = (changed.at(-3) ?? 0) ^ 1;
-          return changed;
-        },
-      ],
-      [
-        'that asks for a CA',
-        'CSR_EXTENSION_REFUSED',
-        async () => makeCsr(await makeOwnerKey(), [authorityExtension()]),
-      ],
-      [
-        'that asks for a foreign name',
-        'CSR_EXTENSION_REFUSED',
-        async () =>
-          makeCsr(await makeOwnerKey(), [
-            nameExtension('spiffe://test.gap-junction/operator/o-aaaaaaaaaaaaaaaaaaaa'),
-          ]),
-      ],
-      ['of another key than the state', 'KEY_MISMATCH', async () => makeCsr(await makeOwnerKey())],
-    ];
-    for (const [what, reason, change] of hostile) {
-      it(`refuses a request ${what}`, async () => {
-        const key = await makeOwnerKey();
-        const { state } = await world.start(key);
-        const csr = await change(await makeCsr(key));
-        await expectRefusal(
-          world.enrol({ csr, state, proof: stripeCode('ac_x') }),
-          'INVALID_ARGUMENT',
-          reason,
-        );
-      });
-    }
-  });
-
   it('stores no state and no code, only their digests', async () => {
     const key = await makeOwnerKey();
     const { state, connectUrl } = await world.start(key);
@@ -287,14 +239,5 @@ describe('enrolment with a code of Stripe', () => {
       value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : value,
     );
     expect(text).not.to.include(state).and.not.to.include(code);
-  });
-
-  it('a page of the simulator bounds what it takes', async () => {
-    const { connectUrl } = await world.enrolment.startEnrolment(
-      { publicKeySha256: new Uint8Array(32), loopbackPort: 1 } as never,
-      anyone,
-    );
-    const visit = world.visit(connectUrl ?? '', 'x'.repeat(MAX_NAME_CHARACTERS + 1));
-    expect(await visit.catch((cause: Error) => cause.message)).to.include('needs a name');
   });
 });

@@ -126,8 +126,16 @@ describe('the return page', () => {
     const { response } = await get(back);
     expect(response.status).to.equal(503);
     expect((await get(back)).response.status).to.equal(200);
+    const late = await connected('Late');
+    const code = shown((await get(late.back)).html, 'code');
     await world.passTime(10 * 60_000);
     expect((await get(back)).html).to.include('10 minutes are over');
+    const { state } = late;
+    await expectRefusal(
+      world.enrol({ csr: await makeCsr(late.key), state, proof: returnCode(code) }),
+      'FAILED_PRECONDITION',
+      'STATE_UNKNOWN',
+    );
   });
 
   it('writes out nothing that it was sent as anything but text', async () => {
