@@ -1,8 +1,9 @@
 // The control plane as one process: what it is made of, in the order in which it starts and, backwards,
 // stops.
-import { X509Certificate } from 'node:crypto';
+import { isIPv6 } from 'node:net';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { digest, digestText } from '../protocol/bill/digest.ts';
 import { auditService } from './audit/audit-service.ts';
 import { hasCertificates } from './certificates/certificate-store.ts';
 import { Revocations } from './certificates/revocations.ts';
@@ -27,14 +28,14 @@ import { Stops } from './stops.ts';
 import { startWork } from './work.ts';
 
 export interface RunningServer {
-  /** `host:port` */
+  /** `host:port`, or `[IPv6]:port`. */
   readonly address: string;
   readonly port: number;
   /** Where browsers reach the return page. */
   readonly publicUrl: string;
   /** The root certificate in PEM, to give to callers. */
   readonly caPath: string;
-  /** SHA-256 of the root certificate's DER, hex: what agents pin. */
+  /** `sha256:<hex>` of the root certificate's DER: what agents pin. */
   readonly caFingerprint: string;
   /** Resolves when the server cannot go on, as when its lock was lost, with the reason. */
   readonly failed: Promise<unknown>;
@@ -69,7 +70,8 @@ export async function startServer(
   try {
     const store = await openStore(config.store, {
       clock,
-      exclusive: config.redisUrl === null,
+      // Limits and wake-ups live in this process, with Redis too: a second one would miss them.
+      exclusive: true,
       onLockLost: failure.resolve,
       ...(environment.storeTemplate === undefined ? {} : { template: environment.storeTemplate }),
     });
@@ -132,13 +134,11 @@ export async function startServer(
     );
 
     return {
-      address: `${config.host}:${listener.port}`,
+      address: `${isIPv6(config.host) ? `[${config.host}]` : config.host}:${listener.port}`,
       port: listener.port,
       publicUrl: identity.publicUrl,
       caPath,
-      caFingerprint: new X509Certificate(authority.rootCertificate).fingerprint256
-        .replaceAll(':', '')
-        .toLowerCase(),
+      caFingerprint: digestText(digest(authority.rootCertificate)),
       failed: failure.promise,
       stop: () => stops.run(),
     };

@@ -18,6 +18,9 @@ const UNCERTIFIED_IDLE_MS = 10_000;
 /** One message of 4 MiB over a slow line (1 Mbit/s) takes 34 s. */
 const MAX_REQUEST_WAIT_MS = 40_000;
 
+/** Of one request and one answer, where the caller sets no deadline: nobody waits longer. */
+const MAX_UNARY_MS = 60_000;
+
 const OPEN_SERVICES: ReadonlySet<string> = new Set([
   'gapjunction.node.v1.EnrolmentService',
   'grpc.health.v1.Health',
@@ -166,16 +169,29 @@ function closeIdleStranger(connection: Connection, nowMs: number): void {
 
 /** Long silences belong to streams that go both ways alone. */
 function endWhenStalled(call: Call, nowMs: number): void {
+  const { descriptor, path } = call.method;
   const sinceMs = call.awaitingRequestSinceMs;
-  if (sinceMs === null || call.method.descriptor.methodKind === 'bidi_streaming') return;
-  if (nowMs - sinceMs < MAX_REQUEST_WAIT_MS) return;
-  call.fail(
-    new RpcError(
-      'DEADLINE_EXCEEDED',
-      'REQUEST_STALLED',
-      `reading the request of ${call.method.path}: nothing came for ${MAX_REQUEST_WAIT_MS} ms`,
-    ),
-  );
+  if (descriptor.methodKind === 'unary' && nowMs - call.startedMs >= MAX_UNARY_MS) {
+    call.fail(
+      new RpcError(
+        'DEADLINE_EXCEEDED',
+        'CALL_STALLED',
+        `calling ${path}: there was no answer within ${MAX_UNARY_MS} ms`,
+      ),
+    );
+  } else if (
+    descriptor.methodKind !== 'bidi_streaming' &&
+    sinceMs !== null &&
+    nowMs - sinceMs >= MAX_REQUEST_WAIT_MS
+  ) {
+    call.fail(
+      new RpcError(
+        'DEADLINE_EXCEEDED',
+        'REQUEST_STALLED',
+        `reading the request of ${path}: nothing came for ${MAX_REQUEST_WAIT_MS} ms`,
+      ),
+    );
+  }
 }
 
 function stopping(call: Call): RpcError {

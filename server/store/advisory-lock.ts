@@ -75,4 +75,4 @@ export async function takeAdvisoryLock(
 }
 
 const DATABASE_IN_USE =
-  'opening the database: another server is using it, and this one keeps nonces and limits in its own memory; stop that one, or give both a Redis with GJ_REDIS_URL';
+  'opening the database: another server is using it, and one keeps limits and wake-ups in its own memory; stop that one, or name another database with GJ_DATABASE_URL';

@@ -195,6 +195,19 @@ describe('the port, towards peers that mean no good', () => {
     await aborted.promise;
   });
 
+  it('gives up on a handler that never answers, where the caller set no deadline', async () => {
+    const started = Promise.withResolvers<AbortSignal>();
+    handle = async ({ signal }) => {
+      started.resolve(signal);
+      return new Promise(() => undefined);
+    };
+    const call = failureOf(balance());
+    const signal = await started.promise;
+    clock.advance(61_000);
+    expect(await call).to.include({ code: 'DeadlineExceeded', reason: 'CALL_STALLED' });
+    expect(signal.aborted).to.equal(true);
+  });
+
   it('takes a sane request id from its caller, and no other', async () => {
     const ids: string[] = [];
     handle = async ({ requestId }) => {

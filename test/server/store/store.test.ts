@@ -116,7 +116,7 @@ whenAll('a store in PostgreSQL', () => {
     const url = postgresql.newDatabase();
     const first = await open(url);
     const second = await open(url).catch((error: Error) => error.message);
-    expect(second).to.contain('another server is using it').and.to.contain('GJ_REDIS_URL');
+    expect(second).to.contain('another server is using it').and.to.contain('GJ_DATABASE_URL');
     const replica = await open(url, { exclusive: false });
     await replica.close();
     await first.close();
