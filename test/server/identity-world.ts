@@ -48,6 +48,7 @@ export class IdentityWorld {
   readonly enrolment: Handlers<typeof EnrolmentService>;
   readonly enrolmentDeps: EnrolmentDeps;
   readonly #dataDir: string;
+  readonly #ownsStore: boolean;
   #shiftMs = 0;
   /** Of the return page; a test that has one sets it. */
   publicUrl = 'http://127.0.0.1:1';
@@ -61,6 +62,7 @@ export class IdentityWorld {
     fleet: Fleet;
     dataDir: string;
     loopbackRedirects: boolean;
+    ownsStore: boolean;
   }) {
     this.clock = parts.clock;
     this.store = parts.store;
@@ -69,6 +71,7 @@ export class IdentityWorld {
     this.revocations = parts.revocations;
     this.fleet = parts.fleet;
     this.#dataDir = parts.dataDir;
+    this.#ownsStore = parts.ownsStore;
     this.enrolmentDeps = {
       store: this.store,
       clock: this.clock,
@@ -91,13 +94,19 @@ export class IdentityWorld {
     this.enrolment = handlersOf(this.enrolmentDeps);
   }
 
-  static async open({ loopbackRedirects = true } = {}): Promise<IdentityWorld> {
+  /** With a `store` of the test's own, which it closes itself; in memory otherwise. */
+  static async open({
+    loopbackRedirects = true,
+    store: given,
+  }: { loopbackRedirects?: boolean; store?: OpenStore } = {}): Promise<IdentityWorld> {
     const clock = new TestClock(Date.now());
     const dataDir = mkdtempSync(join(tmpdir(), 'gj-identity-'));
-    const store = await openStore(
-      { kind: 'memory' },
-      { clock, exclusive: true, template: await storeTemplate() },
-    );
+    const store =
+      given ??
+      (await openStore(
+        { kind: 'memory' },
+        { clock, exclusive: true, template: await storeTemplate() },
+      ));
     const secrets = await openFileSecrets({
       dataDir,
       trustDomain: 'test.gap-junction',
@@ -116,14 +125,14 @@ export class IdentityWorld {
       onError: unexpected,
     });
     const parts = { clock, store, secrets, simulator, revocations, fleet, dataDir };
-    return new IdentityWorld({ ...parts, loopbackRedirects });
+    return new IdentityWorld({ ...parts, loopbackRedirects, ownsStore: given === undefined });
   }
 
   async close(): Promise<void> {
     await this.fleet.close();
     await this.revocations.close();
     await this.simulator.stop();
-    await this.store.close();
+    if (this.#ownsStore) await this.store.close();
     rmSync(this.#dataDir, { recursive: true, force: true });
   }
 
