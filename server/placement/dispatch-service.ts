@@ -16,14 +16,14 @@ export function dispatchService(dispatch: Dispatch, completion: Completion): Ser
       const stream = await dispatch.open(callerOf(context, 'node'));
       const endOnAbort = () => stream.end();
       context.signal.addEventListener('abort', endOnAbort);
-      const reading = readRequests(dispatch, stream, requests, context);
+      // Not waited for at the end: a node may keep its side open for as long as it likes.
+      void readRequests(dispatch, stream, requests, context);
       try {
         yield* stream.messages() satisfies AsyncIterable<WorkMessage>;
       } finally {
         context.signal.removeEventListener('abort', endOnAbort);
         stream.end();
         dispatch.close(stream);
-        await reading;
       }
     },
 

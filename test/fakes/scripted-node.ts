@@ -99,7 +99,7 @@ export class ScriptedNode {
     return this.#cancels.next();
   }
 
-  acknowledge({ order: { attemptId } }: ReceivedOrder): void {
+  acknowledge({ order: { attemptId } }: Pick<ReceivedOrder, 'order'>): void {
     this.#send({ kind: { case: 'acknowledgement', value: { attemptId } } });
   }
 

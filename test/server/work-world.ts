@@ -79,6 +79,7 @@ export class WorkWorld {
   readonly #moduleCheck: ModuleCheck;
   readonly #dataDir: string;
   readonly #options: WorkWorldOptions;
+  readonly #nodes: WorkNode[] = [];
   #shiftMs = 0;
 
   private constructor(parts: {
@@ -191,9 +192,31 @@ export class WorkWorld {
   async client({ microcents = 10n ** 9n } = {}): Promise<TestClient> {
     const clientId = makeId('c', randomBytes);
     await this.store.transaction((em) =>
-      creditClient(em, { clientId, requestId: 'first', operatorId: 'o-test', microcents }),
+      creditClient(em, { clientId, requestId: clientId, operatorId: 'o-test', microcents }),
     );
     return new TestClient(this, clientId);
+  }
+
+  /** Forgets the jobs and nodes of one test before the next. */
+  async reset(): Promise<void> {
+    for (const node of this.#nodes.splice(0)) await node.disconnect();
+    this.fleet.live.clear();
+    this.failures.length = 0;
+    await this.store.transaction((em) => query(em, 'truncate job, attempt, bill'));
+  }
+
+  /** The same node with its certificate in a second process. */
+  sameNode({ nodeId, issued }: WorkNode): WorkNode {
+    const node = new WorkNode(this, nodeId, issued);
+    this.#nodes.push(node);
+    return node;
+  }
+
+  /** The same node under a new key. */
+  async renewedNode({ nodeId }: WorkNode): Promise<WorkNode> {
+    const node = new WorkNode(this, nodeId, await this.authority.node(nodeId));
+    this.#nodes.push(node);
+    return node;
   }
 
   /** A live node with a certificate, its Work stream not open yet. */
@@ -201,7 +224,9 @@ export class WorkWorld {
     const nodeId = makeId('n', randomBytes);
     const issued = await this.authority.node(nodeId);
     this.fleet.live.add(nodeId);
-    return new WorkNode(this, nodeId, issued);
+    const node = new WorkNode(this, nodeId, issued);
+    this.#nodes.push(node);
+    return node;
   }
 
   ledgerSum(): Promise<bigint> {
