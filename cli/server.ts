@@ -1,15 +1,12 @@
 // `gap-junction server`: runs the control plane until it is told to stop.
 import { Command, Option } from 'commander';
 import { pino, type Logger } from 'pino';
+import { firstOperatorFiles } from '../server/clients/first-operator.ts';
 import { systemClock } from '../server/clock.ts';
-import {
-  loadConfig,
-  type ServerConfig,
-  type SettingName,
-  settingNames,
-  variableOf,
-} from '../server/config.ts';
+import { ConfigError, loadConfig, type ServerConfig } from '../server/config.ts';
 import { type RunningServer, startServer } from '../server/server.ts';
+import { describeSetting, type SettingName, settingNames, variableOf } from '../server/settings.ts';
+import { CommandError, EXIT } from './failure.ts';
 
 /** A command line is seen by every user of the machine, so these come by environment or file. */
 const SECRET_SETTINGS: ReadonlySet<SettingName> = new Set([
@@ -22,7 +19,7 @@ export function serverCommand(): Command {
   const command = new Command('server').option('--config <file>', 'settings as a JSON file');
   for (const name of settingNames.filter((setting) => !SECRET_SETTINGS.has(setting))) {
     const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-    command.addOption(new Option(`--${flag} <value>`, `or ${variableOf(name)}`));
+    command.addOption(new Option(`--${flag} <value>`, describeSetting(name)));
   }
   return command
     .option('--json', 'print one line of JSON when the server is ready')
@@ -32,13 +29,19 @@ export function serverCommand(): Command {
     )
     .action(async (options: Record<string, unknown>) => {
       const { config: file, json, ...flags } = options;
-      const config = loadConfig({
-        flags,
-        environment: process.env,
-        file: file as string | undefined,
-      });
-      await runServer(config, json === true);
+      await runServer(readConfig(flags, file as string | undefined), json === true);
     });
+}
+
+function readConfig(
+  flags: Readonly<Record<string, unknown>>,
+  file: string | undefined,
+): ServerConfig {
+  try {
+    return loadConfig({ flags, environment: process.env, file });
+  } catch (error) {
+    throw error instanceof ConfigError ? new CommandError(error.message, EXIT.usage) : error;
+  }
 }
 
 async function runServer(config: ServerConfig, json: boolean): Promise<void> {
@@ -71,6 +74,7 @@ function announce(server: RunningServer, config: ServerConfig, log: Logger, json
     publicUrl,
     ca,
     caFingerprint,
+    operator: firstOperatorFiles(dataDir),
     dataDir,
     trustDomain,
     stripe,

@@ -1,9 +1,14 @@
 // What the operator sets: a flag beats the environment beats the file (--config, JSON). All that is wrong
 // is told at once, by the names he knows, and nothing impossible is quietly made possible.
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
-import { z } from 'zod';
-import { isTrustDomain } from '../protocol/identity/spiffe.ts';
+import {
+  type LogLevel,
+  type SettingName,
+  type Settings,
+  settingNames,
+  settings,
+  variableOf,
+} from './settings.ts';
 import type { StoreLocation } from './store/location.ts';
 
 export interface ServerConfig {
@@ -39,7 +44,7 @@ export interface ServerConfig {
     readonly maxAttempts: number;
     readonly maxBlobBytesPerClient: number;
   };
-  readonly logLevel: (typeof LOG_LEVELS)[number];
+  readonly logLevel: LogLevel;
 }
 
 export type StripeConfig =
@@ -48,88 +53,6 @@ export type StripeConfig =
 
 /** The trust domain of everything that never saw a real Stripe account. */
 export const DEVELOPMENT_TRUST_DOMAIN = 'dev.gap-junction';
-
-const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
-
-/** 1 s keeps tests quick; an hour would leave a dead node with its leases. */
-const INTERVAL_RANGE_MS = [100, 3_600_000] as const;
-
-const GIB = 1024 ** 3;
-
-const port = integer(0, 65_535);
-const list = z
-  .union([z.array(z.string()), z.string().transform((text) => text.split(',').filter(Boolean))])
-  .pipe(z.array(z.string().min(1).max(253)).max(50));
-
-function integer(least: number, most: number) {
-  return z.coerce
-    .number({ error: `must be a whole number from ${least} to ${most}` })
-    .int(`must be a whole number from ${least} to ${most}`)
-    .min(least, `must be at least ${least}`)
-    .max(most, `must be at most ${most}`);
-}
-
-function url(...protocols: readonly string[]) {
-  const wanted = protocols.map((protocol) => `${protocol}://`).join(' or ');
-  return z
-    .string()
-    .refine(
-      (text) => protocols.includes(URL.parse(text)?.protocol.slice(0, -1) ?? ''),
-      `must be a URL that begins with ${wanted}`,
-    );
-}
-
-/** Each setting: in the file by this name, in the environment as GJ_ and the name in capitals. */
-const settings = z.object({
-  host: z
-    .string()
-    .refine((text) => isIP(text) !== 0, 'must be an IP address')
-    .default('127.0.0.1'),
-  port: port.default(8443),
-  dataDir: z.string({ error: 'is needed: the folder for keys and data' }).min(1).max(4096),
-  httpPort: port.default(0),
-  publicUrl: url('https', 'http').optional(),
-  trustDomain: z.string().refine(isTrustDomain, 'must be a lower-case domain name').optional(),
-  databaseUrl: url('postgresql', 'postgres').optional(),
-  redisUrl: url('redis', 'rediss').optional(),
-  stripe: z.literal('simulator', { error: "can only be 'simulator'" }).optional(),
-  stripeSecretKey: z
-    .string()
-    .regex(/^(sk|rk)_[A-Za-z0-9_]{8,250}$/, 'must be a secret key of Stripe (sk_... or rk_...)')
-    .optional(),
-  stripeClientId: z
-    .string()
-    .regex(/^ca_[A-Za-z0-9_]{3,250}$/, "must be the platform's client id (ca_...)")
-    .optional(),
-  stripeSimulatorUrl: url('http').optional(),
-  dnsNames: list.default(['localhost']),
-  ipAddresses: list
-    .pipe(z.array(z.string().refine((text) => isIP(text) !== 0, 'must be IP addresses')))
-    .default(['127.0.0.1', '::1']),
-  heartbeatIntervalMs: integer(...INTERVAL_RANGE_MS).default(15_000),
-  lostAfterIntervals: integer(2, 100).default(4),
-  maxBeatsPerSecond: integer(1, 100_000).default(2000),
-  nodeCertificateHours: integer(1, 24 * 30).default(24),
-  maxConnections: integer(10, 1_000_000).default(12_000),
-  maxUncertifiedConnections: integer(1, 1_000_000).default(1000),
-  maxStreamsPerConnection: integer(4, 1000).default(32),
-  enrolmentsPerAddressPerSecond: integer(1, 1_000_000).default(1),
-  enrolmentBurstPerAddress: integer(1, 1_000_000).default(10),
-  enrolmentsPerKeyPerMinute: integer(1, 1_000_000).default(10),
-  maxAttempts: integer(1, 10).default(3),
-  maxBlobBytesPerClient: integer(1, 1024 * GIB).default(GIB),
-  logLevel: z.enum(LOG_LEVELS).default('info'),
-});
-
-type Settings = z.output<typeof settings>;
-export type SettingName = keyof Settings;
-
-export const settingNames = Object.keys(settings.shape) as SettingName[];
-
-/** `GJ_DATA_DIR` for `dataDir`. */
-export function variableOf(name: string): string {
-  return `GJ_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
-}
 
 /** All that is wrong with the configuration, a line each. */
 export class ConfigError extends Error {

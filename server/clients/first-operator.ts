@@ -23,6 +23,15 @@ export const FIRST_OPERATOR_FOLDER = 'first-operator';
 export const FIRST_OPERATOR_KEY = 'operator.key';
 export const FIRST_OPERATOR_CERTIFICATE = 'operator.crt';
 
+/** Where the first operator's certificate and key are. */
+export function firstOperatorFiles(dataDir: string): { cert: string; key: string } {
+  const folder = join(dataDir, FIRST_OPERATOR_FOLDER);
+  return {
+    cert: join(folder, FIRST_OPERATOR_CERTIFICATE),
+    key: join(folder, FIRST_OPERATOR_KEY),
+  };
+}
+
 /**
  * Makes the first operator where the database knows none. The files come first and the record second, so
  * a kill in between is made good at the next start, from the same files.

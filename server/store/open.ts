@@ -12,6 +12,7 @@ import { lockFolder } from './folder-lock.ts';
 import type { StoreLocation } from './location.ts';
 import { migrations } from './migrations.ts';
 import { pgliteFolder, type PgliteFolder } from './pglite-folder.ts';
+import { query } from './query.ts';
 import type { EntityManager, Store } from './store.ts';
 
 export interface OpenOptions {
@@ -49,6 +50,9 @@ const PGLITE_SERIALIZERS = {
   [BYTEA]: (bytes: Uint8Array) =>
     `\\x${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')}`,
 };
+
+/** As `server_version_num` has it. */
+const MIN_POSTGRESQL_VERSION = 150_000;
 
 /** Throws when the database cannot be reached, another server holds it, or a migration fails. */
 export async function openStore(location: StoreLocation, options: OpenOptions): Promise<OpenStore> {
@@ -104,6 +108,7 @@ async function openPostgresql(
   } as Partial<Options>);
   stops.add(() => orm.close(true));
   const em = entityManager(orm);
+  await requireVersion(em);
   if (exclusive) {
     const lock = await takeAdvisoryLock(em, { ...SERVER_LOCK, clock, onLost: onLockLost });
     stops.add(() => lock.release());
@@ -127,6 +132,26 @@ const ormOptions: Partial<Options> = {
   schemaGenerator: { ignoreTriggers: true, ignoreRoutines: true },
   debug: false,
 };
+
+/** The first statement: it also finds out whether the database can be reached at all. */
+async function requireVersion(em: EntityManager): Promise<void> {
+  let version: number;
+  try {
+    const [row] = await query<{ version: string }>(
+      em,
+      "select current_setting('server_version_num') as version",
+    );
+    version = Number(row?.version);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`opening the database of GJ_DATABASE_URL: ${why}`, { cause });
+  }
+  if (!(version >= MIN_POSTGRESQL_VERSION)) {
+    throw new Error(
+      `opening the database of GJ_DATABASE_URL: its version is ${version}, and PostgreSQL 15 (${MIN_POSTGRESQL_VERSION}) or newer is needed`,
+    );
+  }
+}
 
 /**
  * MikroORM copies its options deeply, which breaks a Blob, but keeps by reference whatever has an

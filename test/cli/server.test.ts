@@ -121,7 +121,7 @@ describe('gap-junction server', () => {
 
   it('says all that is missing before it starts anything, and exits with a failure', async () => {
     const { code, errors } = await start('--port', '70000').exit;
-    expect(code).not.to.equal(0);
+    expect(code).to.equal(2);
     expect(errors).to.contain('GJ_DATA_DIR').and.to.contain('GJ_PORT');
   });
 

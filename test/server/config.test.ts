@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { loadConfig, settingNames, variableOf } from '../../server/config.ts';
+import { loadConfig } from '../../server/config.ts';
+import { settingNames, variableOf } from '../../server/settings.ts';
 
 const SIMULATED = {
   GJ_DATA_DIR: '/var/lib/gap-junction',

@@ -56,6 +56,7 @@ describe('a control plane that cannot start', () => {
     const databaseUrl = 'postgresql://gap:hunter2@127.0.0.1:1/gap';
     const refused = await start(config({ databaseUrl })).catch((error: unknown) => error);
     expect(refused).to.be.instanceOf(Error);
+    expect((refused as Error).message).to.contain('opening the database of GJ_DATABASE_URL');
     expect(inspect(refused, { depth: 10 }) + logged.join('')).not.to.contain('hunter2');
   });
 });
