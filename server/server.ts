@@ -1,5 +1,6 @@
 // The control plane as one process: what it is made of, in the order in which it starts and, backwards,
 // stops.
+import { X509Certificate } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
@@ -110,7 +111,10 @@ export async function startServer(
       host: config.host,
       port: config.port,
       tls: await issueTls(clock.now()),
-      anchors: { trustDomain, intermediates: [authority.intermediateCertificate] },
+      anchors: {
+        trustDomain,
+        intermediates: [new X509Certificate(authority.intermediateCertificate)],
+      },
       services: [
         ...services,
         health.implementation,

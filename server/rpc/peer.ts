@@ -1,6 +1,6 @@
 // What a TLS connection proves about its other end. A handshake with a foreign, expired or missing
 // certificate succeeds, so that the call gets a proper status; the certificate then counts as none.
-import { X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { keyIdOf } from '../../protocol/identity/key-id.ts';
 import { serialHex } from '../../protocol/identity/serial.ts';
@@ -22,8 +22,8 @@ export type UncertifiedReason =
 
 export interface TrustAnchors {
   readonly trustDomain: string;
-  /** DER: those that issue to callers, for the chain of a caller. */
-  readonly intermediates: readonly Uint8Array[];
+  /** Those that issue to callers, for the chain of a caller. */
+  readonly intermediates: readonly X509Certificate[];
 }
 
 /**
@@ -79,8 +79,6 @@ function callerNamedBy(certificate: X509Certificate, anchors: TrustAnchors): Cer
 
 /** A resumed TLS session carries the leaf only, so the intermediate is taken from our own. */
 function chainOf(certificate: X509Certificate, anchors: TrustAnchors): readonly Uint8Array[] {
-  const issuer = anchors.intermediates.find((der) =>
-    certificate.checkIssued(new X509Certificate(der)),
-  );
-  return issuer === undefined ? [certificate.raw] : [certificate.raw, issuer];
+  const issuer = anchors.intermediates.find((one) => certificate.checkIssued(one));
+  return issuer === undefined ? [certificate.raw] : [certificate.raw, issuer.raw];
 }

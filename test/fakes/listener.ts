@@ -1,4 +1,5 @@
 // A real listener over TLS with a test authority and whatever services a test brings.
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
@@ -81,7 +82,10 @@ export async function startListener(options: TestListenerOptions): Promise<TestL
       privateKey: server.keys.privateKeyPem,
       authorities: [authority.rootPem],
     },
-    anchors: { trustDomain: authority.trustDomain, intermediates: server.chain.slice(1) },
+    anchors: {
+      trustDomain: authority.trustDomain,
+      intermediates: server.chain.slice(1).map((der) => new X509Certificate(der)),
+    },
     services: options.services,
     revocations,
     enrolmentLimit: enrolmentLimit({

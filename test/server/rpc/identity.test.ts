@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:http2';
 import { expect } from 'chai';
 import { BillingService } from '#gen/gapjunction/billing/v1/billing_pb';
 import { serialHex } from '../../../protocol/identity/serial.ts';
@@ -49,6 +51,23 @@ describe('the identity of a caller', () => {
     const session = await new Promise<Buffer>((resolve) => first.once('session', resolve));
     const second = await rpc.socket({ ...tls, session });
     expect(second.isSessionReused()).to.equal(true);
+    const http2 = connect(`https://localhost:${rpc.listener.port}`, {
+      createConnection: () => second,
+    });
+    const stream = http2.request({
+      ':method': 'POST',
+      ':path': '/gapjunction.billing.v1.BillingService/GetBalance',
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
+    stream.resume().end(Buffer.alloc(5));
+    const [trailers] = await once(stream, 'trailers');
+    expect(trailers['grpc-status']).to.equal('0');
+    expect(seen).to.deep.include({
+      clientId: `c-${ID}`,
+      chain: identity.chain.map((der) => Buffer.from(der)),
+    });
+    http2.destroy();
   });
 
   const wrongs: readonly {
