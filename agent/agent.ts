@@ -72,6 +72,7 @@ async function runLocked(options: AgentOptions): Promise<void> {
   const uplink = new Uplink({ folder, identity, addresses, clock, random, tell, log, slots });
   const signers = new Signers(identity);
   const journal = new Journal(folder.journalFolder);
+  const bills = new BillStore(folder.billFolder);
   // Ends when nothing is left to hand in, or the grace is over.
   const ending = new AbortController();
   setMaxListeners(0, ending.signal);
@@ -83,7 +84,7 @@ async function runLocked(options: AgentOptions): Promise<void> {
   const delivery = new Delivery({
     link: uplink,
     journal,
-    bills: new BillStore(folder.billFolder),
+    bills,
     signers,
     clock,
     random,
@@ -159,6 +160,8 @@ async function runLocked(options: AgentOptions): Promise<void> {
     ending.abort(new Error('The agent stops'));
     await pool.close();
     await linked.catch(() => {});
+    bills.close();
+    journal.close();
   }
   tell({ event: 'stopped', nodeId: identity.nodeId });
 }

@@ -36,13 +36,12 @@ export type AgentEvent =
       readonly end: string;
       readonly endDetail: string;
     }
-  /** The control plane accepted the receipt; both sides hold the bill. */
+  /** The control plane accepted the receipt; both sides hold the bill; `agent bill` prints it. */
   | {
       readonly event: 'job_settled';
       readonly jobId: string;
       readonly attemptId: string;
       readonly nodeShareMicrocents: string;
-      readonly billFile: string;
     }
   | { readonly event: 'stopped'; readonly nodeId: string };
 

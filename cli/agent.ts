@@ -1,4 +1,5 @@
 // `gap-junction agent enrol|run|status`: an owner's machine as a node.
+import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -18,9 +19,12 @@ import type { AgentEvent, TellEvent } from '../agent/events.ts';
 import { folderAt, isFolderLocked, openFolder } from '../agent/folder.ts';
 import { openIdentity, type NodeIdentity } from '../agent/identity/identity.ts';
 import { pinOfFile, pinOfFingerprint, type RootPin } from '../agent/identity/pinned-root.ts';
+import { findBill } from '../agent/jobs/bill-store.ts';
 import { LOG_LEVELS, openLog, type LogLevel } from '../agent/log.ts';
 import { defaultSlots, parseSlots } from '../agent/machine.ts';
 import { readStatus } from '../agent/status.ts';
+import { writeBillFile } from '../protocol/bill/bill-file.ts';
+import { isId } from '../protocol/identity/ids.ts';
 import { CommandError, EXIT } from './failure.ts';
 import { centsText, print, printJson, progress } from './output.ts';
 
@@ -65,6 +69,9 @@ export function agentCommand(): Command {
   withCommon(command.command('status'))
     .description('show the node, its last beat and its earnings')
     .action(tellingWhy(showStatus));
+  withCommon(command.command('bill <job-id>'))
+    .description("print the node's own copy of a job's bill, as 'bill verify' reads it")
+    .action((jobId: string, options: CommonOptions) => printBill(jobId, options));
   return command;
 }
 
@@ -130,6 +137,15 @@ async function runHere(options: RunOptions): Promise<void> {
     log: openLog(options.logLevel),
     signal,
   });
+}
+
+function printBill(jobId: string, { dataDir }: CommonOptions): void {
+  const { billFolder } = folderAt(resolve(dataDir));
+  const bill = isId('j', jobId) && existsSync(billFolder) ? findBill(billFolder, jobId) : null;
+  if (bill === null) {
+    throw new CommandError(`finding the bill of '${jobId}': this node was not paid for such a job`);
+  }
+  process.stdout.write(writeBillFile(bill));
 }
 
 async function showStatus(options: CommonOptions): Promise<void> {

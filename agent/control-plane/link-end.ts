@@ -28,6 +28,8 @@ export function judgeEnd(end: SessionEnd, node: EndedNode): EndVerdict {
       return again('the session was closed');
     case 'forged':
       return again(`a frame that is not from our control plane: ${end.problem}`);
+    case 'superseded':
+      return { kind: 'stop', error: superseded(node) };
     case 'not-allowed':
       return { kind: 'stop', error: notAllowed(node, end.cause) };
     case 'refused': {

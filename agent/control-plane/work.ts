@@ -8,10 +8,12 @@ import {
   type WorkRequest,
 } from '#gen/gapjunction/node/v1/dispatch_pb';
 import type { Connection } from './connection.ts';
-import { failureText, isNotAllowed } from './rpc-failure.ts';
+import { failureText, isNotAllowed, reasonOf } from './rpc-failure.ts';
 import { SendQueue } from './send-queue.ts';
 
 export type WorkEnd =
+  /** A newer stream of this node took over, and it is not ours. */
+  | { readonly kind: 'superseded' }
   | { readonly kind: 'lost'; readonly cause: string }
   | { readonly kind: 'not-allowed'; readonly cause: string };
 
@@ -71,6 +73,7 @@ export function openWork(options: WorkOptions): WorkStream {
       }
       return { kind: 'lost', cause: 'the Work stream ended' };
     } catch (error) {
+      if (reasonOf(error) === 'SUPERSEDED') return { kind: 'superseded' };
       const cause = failureText(error);
       return isNotAllowed(error) ? { kind: 'not-allowed', cause } : { kind: 'lost', cause };
     } finally {

@@ -2,7 +2,7 @@
 import { setMaxListeners } from 'node:events';
 import type { Logger } from 'pino';
 
-import { Entry, Grant } from '#gen/gapjunction/job/v1/bill_pb';
+import { Entry, Grant, type BlobRef } from '#gen/gapjunction/job/v1/bill_pb';
 import type { Order } from '#gen/gapjunction/node/v1/dispatch_pb';
 import { endName } from '../../protocol/bill/ends.ts';
 import { sameBytes } from '../../protocol/bill/digest.ts';
@@ -11,6 +11,7 @@ import type { Clock, Random } from '../clock.ts';
 import type { TellEvent } from '../events.ts';
 import type { Delivery } from './delivery.ts';
 import { BlobUnavailable, download } from './download.ts';
+import { Gate } from './gate.ts';
 import type { Journal } from './journal.ts';
 import type { Link } from './link.ts';
 import type { ModuleStore } from './module-store.ts';
@@ -54,9 +55,13 @@ export interface AttemptParts {
 /** Offers and orders cross on the wire, so a node may get as many again as it has slots; no more. */
 const MOST_ORDERS_PER_SLOT = 2;
 
+/** Of the 32 calls that a connection carries. */
+const MOST_DOWNLOADS = 8;
+
 export class Attempts {
   readonly #parts: AttemptParts;
   readonly #held = new Map<string, Attempt>();
+  readonly #downloads = new Gate(MOST_DOWNLOADS);
   #running = 0;
   #fuelSinceStart = 0n;
   #draining = false;
@@ -148,13 +153,13 @@ export class Attempts {
   /** Hands in what an earlier process of this agent had signed and not heard about. */
   resume(): void {
     const { journal, log } = this.#parts;
+    if (journal.tornBytes > 0) {
+      log.warn('dropping a receipt that was half written when the agent was killed');
+    }
     for (const attemptId of journal.attemptIds()) {
       const receipt = journal.read(attemptId);
       if (receipt === null) {
-        log.warn(
-          { attemptId },
-          'dropping a receipt that was half written when the agent was killed',
-        );
+        log.warn({ attemptId }, 'dropping a receipt that this version cannot read');
         journal.erase(attemptId);
         continue;
       }
@@ -266,15 +271,19 @@ export class Attempts {
     const { modules, clock } = this.#parts;
     const kept = modules.get(order.module.digest, clock.now());
     if (kept !== null) return kept;
-    const bytes = await download(this.#parts, order.module, { attemptId: order.attemptId, signal });
+    const bytes = await this.#fetch(order.module, order.attemptId, signal);
     modules.put(order.module.digest, bytes);
     return bytes;
+  }
+
+  #fetch(ref: BlobRef, attemptId: string, signal: AbortSignal): Promise<Uint8Array> {
+    return this.#downloads.through(() => download(this.#parts, ref, { attemptId, signal }));
   }
 
   async #inputOf({ order, inlineInput }: AcceptedOrder, signal: AbortSignal): Promise<Uint8Array> {
     if (inlineInput !== null) return inlineInput;
     if (order.input.sizeBytes === 0n) return new Uint8Array();
-    return await download(this.#parts, order.input, { attemptId: order.attemptId, signal });
+    return await this.#fetch(order.input, order.attemptId, signal);
   }
 }
 

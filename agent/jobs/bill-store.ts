@@ -1,51 +1,99 @@
-// The node's own copy of every bill that it was paid by: a JSON file each, as `gap-junction bill verify`
-// reads them. Names sort by time, so the oldest is the first.
-import { readdirSync, rmSync, writeFileSync } from 'node:fs';
+// The node's own copy of every bill that it was paid by. JSON Lines, `{"jobId": ..., "bill": ...}`, in
+// segments that are appended to (making a file for each bill would cost more than the rest of a small job)
+// and of which the oldest goes when there are too many.
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { fromJson, toJson, type JsonValue } from '@bufbuild/protobuf';
 
-import type { Bill } from '#gen/gapjunction/job/v1/bill_pb';
-import { writeBillFile } from '../../protocol/bill/bill-file.ts';
+import { BillSchema, type Bill } from '#gen/gapjunction/job/v1/bill_pb';
 import { PRIVATE_FILE_MODE } from '../durable-file.ts';
 
-/** 8 KiB each, so 160 MB; older ones stay at the control plane. */
-export const MAX_KEPT_BILLS = 20_000;
+export interface BillStoreOptions {
+  /** A segment that reaches this is followed by another. */
+  readonly maxSegmentBytes: number;
+  readonly maxSegments: number;
+}
 
-const NAME = /^\d{15}-j-[a-z2-7]{20}\.json$/;
-const TIME_DIGITS = 15;
+/** 7 KiB a bill: the last 75,000 of them; older ones stay at the control plane. */
+export const DEFAULT_BILL_STORE: BillStoreOptions = {
+  maxSegmentBytes: 32 * 2 ** 20,
+  maxSegments: 16,
+};
+
+/** The number rises by one. */
+const NAME = /^bills-(\d{9})\.jsonl$/;
 
 export class BillStore {
   readonly #folder: string;
-  readonly #maxBills: number;
-  /** Oldest first, from `#first` on. */
-  readonly #names: string[];
-  #first = 0;
+  readonly #options: BillStoreOptions;
+  /** Oldest first; the last is written to. */
+  readonly #segments: number[];
+  #file: number | null = null;
+  #sizeBytes = 0;
 
-  constructor(folder: string, { maxBills = MAX_KEPT_BILLS }: { readonly maxBills?: number } = {}) {
+  constructor(folder: string, options: BillStoreOptions = DEFAULT_BILL_STORE) {
     this.#folder = folder;
-    this.#maxBills = maxBills;
-    this.#names = readdirSync(folder)
-      .filter((name) => NAME.test(name))
-      .toSorted();
+    this.#options = options;
+    this.#segments = segmentsIn(folder);
   }
 
-  /** Keeps the bill and answers its file; the oldest goes when there are too many. */
-  keep(
-    bill: Bill,
-    { jobId, settledMs }: { readonly jobId: string; readonly settledMs: bigint },
-  ): string {
-    const name = `${String(settledMs).padStart(TIME_DIGITS, '0')}-${jobId}.json`;
-    const path = join(this.#folder, name);
-    writeFileSync(path, writeBillFile(bill), { mode: PRIVATE_FILE_MODE });
-    this.#names.push(name);
-    while (this.#names.length - this.#first > this.#maxBills) {
-      rmSync(join(this.#folder, this.#names[this.#first] as string), { force: true });
-      this.#first++;
+  /** Keeps the bill. */
+  keep(bill: Bill, { jobId }: { readonly jobId: string }): void {
+    const line = `${JSON.stringify({ jobId, bill: toJson(BillSchema, bill) })}\n`;
+    this.#file ??= this.#openLast();
+    this.#sizeBytes += writeSync(this.#file, line);
+    if (this.#sizeBytes < this.#options.maxSegmentBytes) return;
+    this.close();
+    this.#segments.push((this.#segments.at(-1) ?? 0) + 1);
+    for (const old of this.#segments.splice(0, this.#segments.length - this.#options.maxSegments)) {
+      rmSync(segmentFile(this.#folder, old), { force: true });
     }
-    // Shifting an array of thousands for every bill would cost more than the bill.
-    if (this.#first > this.#maxBills) {
-      this.#names.splice(0, this.#first);
-      this.#first = 0;
-    }
-    return path;
   }
+
+  close(): void {
+    if (this.#file !== null) closeSync(this.#file);
+    this.#file = null;
+  }
+
+  #openLast(): number {
+    const [last = 1] = this.#segments.slice(-1);
+    if (this.#segments.length === 0) this.#segments.push(last);
+    const path = segmentFile(this.#folder, last);
+    const file = openSync(path, 'a', PRIVATE_FILE_MODE);
+    this.#sizeBytes = statSync(path).size;
+    // A line that was half written when the agent was killed must not swallow the next.
+    if (this.#sizeBytes > 0) this.#sizeBytes += writeSync(file, '\n');
+    return file;
+  }
+}
+
+/** The bill of this job, or null where it is not kept. Also while an agent writes. */
+export function findBill(folder: string, jobId: string): Bill | null {
+  for (const segment of segmentsIn(folder).toReversed()) {
+    const lines = readFileSync(segmentFile(folder, segment), 'utf8').split('\n');
+    const line = lines.find((text) => text.startsWith(`{"jobId":"${jobId}",`));
+    if (line === undefined) continue;
+    const { bill } = JSON.parse(line) as { readonly bill: JsonValue };
+    return fromJson(BillSchema, bill);
+  }
+  return null;
+}
+
+function segmentsIn(folder: string): number[] {
+  return readdirSync(folder)
+    .flatMap((name) => NAME.exec(name)?.[1] ?? [])
+    .map(Number)
+    .toSorted((left, right) => left - right);
+}
+
+function segmentFile(folder: string, segment: number): string {
+  return join(folder, `bills-${String(segment).padStart(9, '0')}.jsonl`);
 }

@@ -9,6 +9,7 @@ import { pause, type Clock, type Random } from '../clock.ts';
 import { failureText, reasonOf } from '../control-plane/rpc-failure.ts';
 import type { TellEvent } from '../events.ts';
 import type { BillStore } from './bill-store.ts';
+import { Gate } from './gate.ts';
 import type { Journal } from './journal.ts';
 import type { Link } from './link.ts';
 import type { SignedReceipt } from './receipt.ts';
@@ -58,8 +59,12 @@ export interface DeliveryParts {
   readonly signal: AbortSignal;
 }
 
+/** A connection carries 32 calls; the streams, downloads and whatever else comes need some of them. */
+const MOST_CALLS = 12;
+
 export class Delivery {
   readonly #parts: DeliveryParts;
+  readonly #gate = new Gate(MOST_CALLS);
   /** Attempts whose settlement is not signed yet; asked for one after the other. */
   readonly #unsigned: string[] = [];
   #collecting = false;
@@ -106,7 +111,8 @@ export class Delivery {
     const startedMs = clock.now();
     let upload = receipt.output.length > MAX_INLINE_OUTPUT_BYTES;
     for (let failedAttempts = 1; !signal.aborted; failedAttempts++) {
-      const answer = await this.#ask(receipt, upload);
+      const toUpload = upload;
+      const answer = await this.#gate.through(() => this.#ask(receipt, toUpload));
       if (answer.kind === 'accepted' || answer.kind === 'refused') return answer;
       if (answer.kind === 'unsigned' && !waitForSignature) return answer;
       upload = answer.kind === 'output-missing' && receipt.output.length > 0;
@@ -171,14 +177,13 @@ export class Delivery {
       );
       return;
     }
-    const { settledMs, nodeShareMicrocents } = verdict.settlement;
-    const billFile = bills.keep(verdict.bill, { jobId, settledMs });
+    const { nodeShareMicrocents } = verdict.settlement;
+    bills.keep(verdict.bill, { jobId });
     tell({
       event: 'job_settled',
       jobId,
       attemptId,
       nodeShareMicrocents: String(nodeShareMicrocents),
-      billFile,
     });
   }
 }

@@ -1,6 +1,7 @@
 // A client with a balance who runs small guests over the contract, written in the text format.
 import { randomUUID } from 'node:crypto';
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { Client } from '@connectrpc/connect';
 import wabt from 'wabt';
 
 import { ClientAdminService } from '#gen/gapjunction/admin/v1/client_admin_pb';
@@ -64,13 +65,13 @@ export interface JobOptions {
 }
 
 export class ClientOfJobs {
-  readonly #controlPlane: ControlPlane;
-  readonly #identity: Identity;
+  readonly jobs: Client<typeof JobService>;
+  readonly #blobs: Client<typeof BlobService>;
   readonly #modules = new Map<string, Promise<Uint8Array>>();
 
   private constructor(controlPlane: ControlPlane, identity: Identity) {
-    this.#controlPlane = controlPlane;
-    this.#identity = identity;
+    this.jobs = controlPlane.clientFor(JobService, identity);
+    this.#blobs = controlPlane.clientFor(BlobService, identity);
   }
 
   /** A new client with ten dollars. */
@@ -82,10 +83,6 @@ export class ClientOfJobs {
       amountMicrocents: 1_000_000_000n,
     });
     return new ClientOfJobs(controlPlane, identity);
-  }
-
-  get jobs() {
-    return this.#controlPlane.clientFor(JobService, this.#identity);
   }
 
   /** Submits a job of the module in this text; answers its id. */
@@ -127,7 +124,7 @@ export class ClientOfJobs {
 
   async outputOf({ output }: Job): Promise<Uint8Array> {
     if (output === undefined) throw new Error('The job has no output');
-    return downloadBlob(this.#controlPlane.clientFor(BlobService, this.#identity), output);
+    return downloadBlob(this.#blobs, output);
   }
 
   #module(text: string): Promise<Uint8Array> {
@@ -139,8 +136,7 @@ export class ClientOfJobs {
   }
 
   async #register(text: string): Promise<Uint8Array> {
-    const blobs = this.#controlPlane.clientFor(BlobService, this.#identity);
-    const digest = await uploadBlob(blobs, await wasmOf(text));
+    const digest = await uploadBlob(this.#blobs, await wasmOf(text));
     await this.jobs.registerModule({ digest });
     return digest;
   }
