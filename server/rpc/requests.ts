@@ -19,19 +19,24 @@ export class Requests implements AsyncIterableIterator<Message> {
     return this;
   }
 
-  async next(): Promise<IteratorResult<Message>> {
+  next(): Promise<IteratorResult<Message>> {
     if (this.#over !== null) {
-      if (this.#over.error !== null) throw this.#over.error;
-      return { done: true, value: undefined };
+      return this.#over.error === null
+        ? Promise.resolve({ done: true, value: undefined })
+        : Promise.reject(this.#over.error);
     }
     if (this.#waiting !== null) {
-      throw new Error('reading the requests of a call: the one before is still being waited for');
+      return Promise.reject(
+        new Error('reading the requests of a call: the one before is still being waited for'),
+      );
     }
-    this.#waiting = Promise.withResolvers();
-    const { promise } = this.#waiting;
+    const waiting = Promise.withResolvers<IteratorResult<Message>>();
+    // A handler may have ended without looking at the message it asked for, and that is no failure.
+    waiting.promise.catch(ignore);
+    this.#waiting = waiting;
     this.#onAwait(true);
     this.#wire.startRead();
-    return promise;
+    return waiting.promise;
   }
 
   async return(): Promise<IteratorResult<Message>> {
@@ -59,3 +64,5 @@ export class Requests implements AsyncIterableIterator<Message> {
     else waiting.reject(error);
   }
 }
+
+function ignore(): void {}

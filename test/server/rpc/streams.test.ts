@@ -4,7 +4,7 @@ import { BlobService } from '#gen/gapjunction/blob/v1/blob_pb';
 import { JobService } from '#gen/gapjunction/job/v1/job_pb';
 import { HeartbeatService } from '#gen/gapjunction/node/v1/heartbeat_pb';
 import { serialHex } from '../../../protocol/identity/serial.ts';
-import { implement } from '../../../server/rpc/service.ts';
+import { type Handlers, implement } from '../../../server/rpc/service.ts';
 import type { IssuedCertificate } from '../../fakes/authority.ts';
 import { TestClock } from '../../fakes/clock.ts';
 import { drain, failureOf } from '../../fakes/failure.ts';
@@ -28,22 +28,25 @@ describe('a stream', () => {
   let node: IssuedCertificate;
   let client: IssuedCertificate;
 
+  type Handle = Handlers<typeof HeartbeatService>['heartbeat'];
+  let handle: Handle;
   const heartbeat = implement(HeartbeatService, {
-    async *heartbeat(requests, { signal }) {
-      const mine = seen;
-      signal.addEventListener('abort', () => mine.aborted.resolve());
-      try {
-        // The server may speak first.
-        yield { timestampMs: 0n };
-        for await (const { timestampMs } of requests) {
-          mine.received++;
-          yield { timestampMs };
-        }
-      } finally {
-        mine.ended.resolve(undefined);
-      }
-    },
+    heartbeat: (requests, context) => handle(requests, context),
   });
+  const echo: Handle = async function* (requests, { signal }) {
+    const mine = seen;
+    signal.addEventListener('abort', () => mine.aborted.resolve());
+    try {
+      // The server may speak first.
+      yield { timestampMs: 0n };
+      for await (const { timestampMs } of requests) {
+        mine.received++;
+        yield { timestampMs };
+      }
+    } finally {
+      mine.ended.resolve(undefined);
+    }
+  };
   const blobs = {
     service: BlobService,
     handlers: {
@@ -76,6 +79,7 @@ describe('a stream', () => {
   });
   after(() => rpc.stop());
   beforeEach(() => {
+    handle = echo;
     seen = new Seen();
   });
 
@@ -123,6 +127,18 @@ describe('a stream', () => {
       reason: 'CERTIFICATE_EXPIRED',
     });
     await seen.ended.promise;
+  });
+
+  it('costs nobody else anything when its handler ends without reading what it asked for', async () => {
+    handle = async function* (requests) {
+      void requests[Symbol.asyncIterator]().next();
+      yield { timestampMs: 7n };
+    };
+    const { answers } = openStream(await rpc.authority.node(`n-${ID}`));
+    expect((await answers.next()).value.timestampMs).to.equal(7n);
+    expect((await answers.next()).done).to.equal(true);
+    // An unhandled rejection would end this process, as it would end the server.
+    await new Promise((resolve) => setImmediate(resolve));
   });
 
   it('tells its handler when the caller goes away', async () => {
