@@ -134,11 +134,16 @@ describe('a stream', () => {
       void requests[Symbol.asyncIterator]().next();
       yield { timestampMs: 7n };
     };
+    const unhandled: unknown[] = [];
+    const listener = (reason: unknown) => unhandled.push(reason);
+    process.on('unhandledRejection', listener);
     const { answers } = openStream(await rpc.authority.node(`n-${ID}`));
     expect((await answers.next()).value.timestampMs).to.equal(7n);
     expect((await answers.next()).done).to.equal(true);
-    // An unhandled rejection would end this process, as it would end the server.
     await new Promise((resolve) => setImmediate(resolve));
+    process.off('unhandledRejection', listener);
+    // Each would have ended the server.
+    expect(unhandled).to.deep.equal([]);
   });
 
   it('tells its handler when the caller goes away', async () => {
