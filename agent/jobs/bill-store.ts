@@ -81,10 +81,20 @@ export function findBill(folder: string, jobId: string): Bill | null {
     const lines = readFileSync(segmentFile(folder, segment), 'utf8').split('\n');
     const line = lines.find((text) => text.startsWith(`{"jobId":"${jobId}",`));
     if (line === undefined) continue;
-    const { bill } = JSON.parse(line) as { readonly bill: JsonValue };
-    return fromJson(BillSchema, bill);
+    const bill = billIn(line);
+    if (bill !== null) return bill;
   }
   return null;
+}
+
+/** Null for a line that was half written. */
+function billIn(line: string): Bill | null {
+  try {
+    const { bill } = JSON.parse(line) as { readonly bill: JsonValue };
+    return fromJson(BillSchema, bill);
+  } catch {
+    return null;
+  }
 }
 
 function segmentsIn(folder: string): number[] {

@@ -31,8 +31,9 @@ describe('an agent with a real control plane', () => {
   let dispose: () => void;
   let account = 0;
   before(async () => {
-    // Beats every 200 ms or so: what is missing from two of them is noticed while a test waits.
-    world = await startAgentWorld({ settings: { heartbeatIntervalMs: 200 } });
+    // A beat a second: what is missing from two of them is noticed while a test waits, and a machine that
+    // is busy with other tests is not taken for lost.
+    world = await startAgentWorld({ settings: { heartbeatIntervalMs: 1_000 } });
     client = await ClientOfJobs.open(world.controlPlane);
   });
   after(() => world.stop());
