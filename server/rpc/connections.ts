@@ -106,12 +106,15 @@ export class Connections {
     });
   }
 
-  close(): void {
-    for (const stop of this.#stopWatching) stop();
+  endCalls(): void {
     for (const connection of this.#byPeerName.values()) {
       for (const call of connection.calls) call.fail(stopping(call));
-      connection.socket.destroy();
     }
+  }
+
+  close(): void {
+    for (const stop of this.#stopWatching) stop();
+    for (const connection of this.#byPeerName.values()) connection.socket.destroy();
   }
 
   #cutRevoked(serials: ReadonlySet<string>): void {

@@ -1,6 +1,7 @@
 // The port. TLS ends in a server of our own, not in grpc-js: it lets a stranger's handshake succeed so
 // that its calls get a proper status, knows the socket under each call, and can change its certificate
 // while it runs.
+import type { Socket } from 'node:net';
 import {
   createServer as createTlsServer,
   type Server as TlsServer,
@@ -78,6 +79,9 @@ const HANDSHAKE_TIMEOUT_MS = 5000;
 const KEEPALIVE_INTERVAL_MS = 20_000;
 const KEEPALIVE_TIMEOUT_MS = 10_000;
 
+/** How long the last statuses of a stopping server may take to leave. */
+const FLUSH_MS = 500;
+
 /** Throws when a method has no access option, the port is taken, or the key does not fit the certificate. */
 export async function listen(options: ListenerOptions): Promise<Listener> {
   const authentication = { now: () => options.clock.now(), revocations: options.revocations };
@@ -147,6 +151,12 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
   });
   tls.maxConnections = options.limits.maxConnections;
+  // Those in their handshake, too, which a stop has to close as well.
+  const sockets = new Set<Socket>();
+  tls.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   tls.on('secureConnection', (socket: TLSSocket) => {
     socket.on('error', () => socket.destroy());
     if (socket.alpnProtocol !== 'h2' || socket.remoteAddress === undefined) socket.destroy();
@@ -158,6 +168,14 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   tls.on('tlsClientError', (error, socket) => {
     options.log.debug({ err: error, address: socket.remoteAddress }, 'TLS handshake failed');
   });
+
+  /** Resolves with the work, or when it takes longer. */
+  async function within(ms: number, work: Promise<void>): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = options.clock.after(ms, resolve);
+    await Promise.race([work, promise]);
+    cancel();
+  }
 
   await bound(tls, options);
   connections.watch();
@@ -171,12 +189,13 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       // so the end of the connections is watched here.
       grpc.tryShutdown(() => undefined);
       connections.endStreams();
-      const { promise: graceOver, resolve } = Promise.withResolvers<void>();
-      const cancelGrace = options.clock.after(graceMs, resolve);
-      await Promise.race([connections.allClosed(), graceOver]);
-      cancelGrace();
+      await within(graceMs, connections.allClosed());
+      // What is still running is told so, for a client may wait for ever on a connection that just ends.
+      connections.endCalls();
+      await within(FLUSH_MS, connections.allClosed());
       grpc.forceShutdown();
       connections.close();
+      for (const socket of sockets) socket.destroy();
       await closed;
     },
   };
