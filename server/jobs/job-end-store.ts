@@ -3,7 +3,7 @@ import type { Blobs } from '../blobs/blobs.ts';
 import { releaseJob } from '../ledger/ledger-store.ts';
 import type { EntityManager } from '../store/store.ts';
 import { saveJobs, type JobChange } from './job-store.ts';
-import type { JobRecord } from './job-record.ts';
+import type { JobLife } from './job-record.ts';
 import type { Job, Outcome } from './jobs.ts';
 
 export type Changed = Extract<Outcome, { kind: 'changed' }>;
@@ -17,7 +17,7 @@ export async function saveChanges(
   blobs: Pick<Blobs, 'endUses'>,
   changes: readonly (Omit<JobChange, 'job'> & {
     readonly outcome: Changed;
-    readonly record: JobRecord;
+    readonly record: JobLife;
   })[],
 ): Promise<readonly Job[]> {
   const released = changes
@@ -40,7 +40,7 @@ export async function saveChanges(
 export async function endUses(
   em: EntityManager,
   blobs: Pick<Blobs, 'endUses'>,
-  { job, terms }: JobRecord,
+  { job, terms }: JobLife,
 ): Promise<void> {
   await blobs.endUses(em, {
     holder: { kind: 'job', id: job.jobId, clientId: job.clientId },

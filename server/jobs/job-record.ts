@@ -38,6 +38,12 @@ export interface JobResult {
   readonly outputBytes: bigint;
 }
 
+/** What is needed of a job to change its state. */
+export interface JobLife {
+  readonly job: Job;
+  readonly terms: Pick<JobTerms, 'moduleDigest' | 'inputDigest'>;
+}
+
 /** All that the database knows of a job, but for orders and bills. */
 export interface JobRecord {
   readonly job: Job;

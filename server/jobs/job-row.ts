@@ -3,34 +3,47 @@
 import type { Attempt, AttemptState, End, Job, JobState } from './jobs.ts';
 import type { EntryName, JobRecord } from './job-record.ts';
 
-/** The select list over `job j`; `now_ms` is the database's clock in this statement. */
-export const JOB_COLUMNS = `
-  j.job_id, j.client_id, j.request_id, j.body_digest, j.state, j.revision::text, j.cancel_requested,
-  j.module_digest, j.module_bytes::text, j.input_digest, j.input_bytes::text, j.entry,
-  j.stdout_as_result, j.debug_logs, j.fuel_limit::text, j.deadline_epochs, j.memory_limit_bytes::text,
-  j.output_limit_bytes::text, j.log_limit_bytes::text, j.profile, j.profile_digest,
-  j.price_base_microcents::text, j.price_per_mib_module_microcents::text,
-  j.price_per_mib_io_microcents::text, j.price_per_million_fuel_microcents::text,
-  j.price_share_basis_points, j.seed, j.hold_microcents::text, j.submitted_ms::text, j."end",
-  j.end_detail, j.ended_ms::text, j.fuel::text, j.charge_microcents::text, j.output_digest,
-  j.output_bytes::text, gap_junction_now_ms()::text as now_ms,
+/** What `apply` needs of a job, over `job j`; `now_ms` is the database's clock in this statement. */
+export const LIFE_COLUMNS = `
+  j.job_id, j.client_id, j.state, j.revision::text, j.cancel_requested, j.module_digest,
+  j.input_digest, j.submitted_ms::text, j."end", j.end_detail, j.ended_ms::text,
+  gap_junction_now_ms()::text as now_ms,
   coalesce((select jsonb_agg(jsonb_build_object(
       'attemptId', a.attempt_id, 'nodeId', a.node_id, 'fence', a.fence, 'state', a.state,
       'leasedMs', a.leased_ms, 'acknowledgeByMs', a.acknowledge_by_ms,
       'leaseEndMs', a.lease_end_ms, 'endedMs', a.ended_ms, 'failure', a.failure) order by a.fence)
     from attempt a where a.job_id = j.job_id), '[]')::text as attempts`;
 
-export interface JobSqlRow {
+/** The whole job. */
+export const JOB_COLUMNS = `${LIFE_COLUMNS},
+  j.request_id, j.body_digest, j.module_bytes::text, j.input_bytes::text, j.entry,
+  j.stdout_as_result, j.debug_logs, j.fuel_limit::text, j.deadline_epochs,
+  j.memory_limit_bytes::text, j.output_limit_bytes::text, j.log_limit_bytes::text, j.profile,
+  j.profile_digest, j.price_base_microcents::text, j.price_per_mib_module_microcents::text,
+  j.price_per_mib_io_microcents::text, j.price_per_million_fuel_microcents::text,
+  j.price_share_basis_points, j.seed, j.hold_microcents::text, j.fuel::text,
+  j.charge_microcents::text, j.output_digest, j.output_bytes::text`;
+
+export interface LifeSqlRow {
   readonly job_id: string;
   readonly client_id: string;
-  readonly request_id: string;
-  readonly body_digest: Uint8Array;
   readonly state: JobState['kind'];
   readonly revision: string;
   readonly cancel_requested: boolean;
   readonly module_digest: Uint8Array;
-  readonly module_bytes: string;
   readonly input_digest: Uint8Array;
+  readonly submitted_ms: string;
+  readonly end: End | null;
+  readonly end_detail: string | null;
+  readonly ended_ms: string | null;
+  readonly now_ms: string;
+  readonly attempts: string;
+}
+
+export interface JobSqlRow extends LifeSqlRow {
+  readonly request_id: string;
+  readonly body_digest: Uint8Array;
+  readonly module_bytes: string;
   readonly input_bytes: string;
   readonly entry: EntryName;
   readonly stdout_as_result: boolean;
@@ -49,16 +62,10 @@ export interface JobSqlRow {
   readonly price_share_basis_points: number;
   readonly seed: Uint8Array;
   readonly hold_microcents: string;
-  readonly submitted_ms: string;
-  readonly end: End | null;
-  readonly end_detail: string | null;
-  readonly ended_ms: string | null;
   readonly fuel: string | null;
   readonly charge_microcents: string | null;
   readonly output_digest: Uint8Array | null;
   readonly output_bytes: string | null;
-  readonly now_ms: string;
-  readonly attempts: string;
 }
 
 interface AttemptJson {
@@ -120,7 +127,7 @@ export function jobRecordOf(row: JobSqlRow): JobRecord {
   };
 }
 
-function jobOf(row: JobSqlRow): Job {
+export function jobOf(row: LifeSqlRow): Job {
   return {
     jobId: row.job_id,
     clientId: row.client_id,
@@ -132,7 +139,7 @@ function jobOf(row: JobSqlRow): Job {
   };
 }
 
-function stateOf(row: JobSqlRow): JobState {
+function stateOf(row: LifeSqlRow): JobState {
   switch (row.state) {
     case 'queued':
     case 'running':

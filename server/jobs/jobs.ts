@@ -5,6 +5,8 @@
 //     ^                  |
 //     +--attempt failed--+--the last one, or cancelled--> ended
 //
+// The last step needs no decision: the statement that stores the signature ends the job.
+//
 // An event about an attempt names it, and is refused unless it is the current one: that, with the fencing
 // number in the row, is why a job is never paid twice.
 
@@ -86,7 +88,6 @@ export type JobEvent =
       readonly end: End;
       readonly endDetail: string;
     }
-  | { readonly kind: 'sign-settlement' }
   | { readonly kind: 'cancel' }
   | { readonly kind: 'time-out-of-queue' };
 
@@ -100,7 +101,7 @@ export type Outcome =
   | { readonly kind: 'unchanged' }
   | { readonly kind: 'refused'; readonly reason: Refusal };
 
-export type Refusal = 'NOT_QUEUED' | 'NOT_RUNNING' | 'NOT_SETTLING' | 'ATTEMPT_STALE' | 'TOO_LATE';
+export type Refusal = 'NOT_QUEUED' | 'ATTEMPT_STALE' | 'TOO_LATE';
 
 /** The attempt that may write, or null. */
 export function currentAttempt(job: Job): Attempt | null {
@@ -118,8 +119,6 @@ export function apply(job: Job, event: JobEvent, nowMs: number): Outcome {
       return failAttempt(job, event, nowMs);
     case 'accept-receipt':
       return acceptReceipt(job, event, nowMs);
-    case 'sign-settlement':
-      return signSettlement(job);
     case 'cancel':
       return cancel(job, nowMs);
     case 'time-out-of-queue':
@@ -199,12 +198,6 @@ function acceptReceipt(
     state: { kind: 'settling', end: receipt.end, endDetail: receipt.endDetail, endedMs: nowMs },
     attempts: withLast(job, { ...attempt, state: { kind: 'completed', endedMs: nowMs } }),
   });
-}
-
-function signSettlement(job: Job): Outcome {
-  if (job.state.kind === 'ended') return { kind: 'unchanged' };
-  if (job.state.kind !== 'settling') return refused('NOT_SETTLING');
-  return changed(job, { state: { ...job.state, kind: 'ended' } });
 }
 
 function cancel(job: Job, nowMs: number): Outcome {

@@ -21,7 +21,7 @@ import {
   type SpecInput,
 } from './job-terms.ts';
 import type { Module } from './module.ts';
-import { findModule } from './module-store.ts';
+import { findModule, findModuleForRequest } from './module-store.ts';
 
 /** What holds for all jobs that are submitted now. */
 export interface JobTariff {
@@ -47,6 +47,19 @@ export async function priceJob(
   { clientId, spec, tariff }: { clientId: string; spec: JobSpec; tariff: JobTariff },
 ): Promise<Priced> {
   const module = await findModule(em, { clientId, digest: spec.moduleDigest });
+  return priceJobOf(em, blobs, { clientId, spec, tariff, module });
+}
+
+async function priceJobOf(
+  em: EntityManager,
+  blobs: Pick<Blobs, 'requireOwned'>,
+  {
+    clientId,
+    spec,
+    tariff,
+    module,
+  }: { clientId: string; spec: JobSpec; tariff: JobTariff; module: Module | null },
+): Promise<Priced> {
   if (module === null) throw moduleUnknown(spec.moduleDigest);
   const limits = limitsOf(spec, module, tariff.bounds);
   const inputBytes = await inputBytesOf(em, blobs, clientId, inputOf(spec));
@@ -97,10 +110,11 @@ export async function submitJob(
   const { clientId, requestId, spec, jobId, seed, tariff } = submission;
   const input = inputOf(spec);
   const body = bodyDigest(spec, input.digest);
-  const before = await readJobOfRequest(em, { clientId, requestId });
-  if (before !== null) return { record: requireSameBody(before, body), isNew: false };
+  const digest = spec.moduleDigest;
+  const found = await findModuleForRequest(em, { clientId, digest, requestId });
+  if (found.isRepeated) return { record: await earlierJob(em, submission, body), isNew: false };
 
-  const priced = await priceJob(em, blobs, { clientId, spec, tariff });
+  const priced = await priceJobOf(em, blobs, { clientId, spec, tariff, module: found.module });
   const { module, limits, inputBytes, holdMicrocents } = priced;
   const record = await insertJob(em, {
     jobId,
@@ -124,9 +138,7 @@ export async function submitJob(
   });
   if (record === null) {
     // The same request, at the same moment, on another connection: it has committed by now.
-    const other = await readJobOfRequest(em, { clientId, requestId });
-    if (other === null) throw new Error(`submitting '${requestId}': its job came and went`);
-    return { record: requireSameBody(other, body), isNew: false };
+    return { record: await earlierJob(em, submission, body), isNew: false };
   }
   const holder = { kind: 'job', id: jobId, clientId } as const;
   const digests = input.kind === 'blob' ? [module.digest, input.digest] : [module.digest];
@@ -139,7 +151,13 @@ export async function submitJob(
   return { record, isNew: true };
 }
 
-function requireSameBody(record: JobRecord, body: Uint8Array): JobRecord {
+async function earlierJob(
+  em: EntityManager,
+  { clientId, requestId }: Submission,
+  body: Uint8Array,
+): Promise<JobRecord> {
+  const record = await readJobOfRequest(em, { clientId, requestId });
+  if (record === null) throw new Error(`submitting '${requestId}': its job came and went`);
   if (Buffer.compare(record.terms.bodyDigest, body) === 0) return record;
   throw new RpcError(
     'ALREADY_EXISTS',

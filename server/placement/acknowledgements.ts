@@ -1,5 +1,6 @@
 import { saveJobs, type JobChange } from '../jobs/job-store.ts';
-import { apply, currentAttempt } from '../jobs/jobs.ts';
+import { apply, currentAttempt, type Job } from '../jobs/jobs.ts';
+import type { Clock } from '../clock.ts';
 import type { Store } from '../store/store.ts';
 import { GroupCommit } from './group-commit.ts';
 import { lockJobsOfAttempts } from './lease-store.ts';
@@ -18,20 +19,76 @@ export type AcknowledgementVerdict =
   /** Too late, or never this node's: whatever it runs, nobody will pay for it. */
   | { readonly kind: 'stale' };
 
+/**
+ * Acknowledgements are written so long after they came: most jobs are over by then, and their receipts are
+ * the better proof. Killed meanwhile, a server sends the order again, and its node acknowledges it again.
+ */
+const WRITE_AFTER_MS = 20;
+
+interface Waiting extends Acknowledgement {
+  readonly resolve: (verdict: Promise<AcknowledgementVerdict> | AcknowledgementVerdict) => void;
+}
+
 /** Writes what nodes acknowledge, with the signatures of the orders, many in one transaction. */
 export class Acknowledgements {
+  readonly #clock: Clock;
+  /** By attempt, not written yet. */
+  readonly #waiting = new Map<string, Waiting>();
+  #stopTimer: (() => void) | null = null;
   readonly #store: Store;
   readonly #leases: Leases;
   readonly #commits: GroupCommit<Acknowledgement, AcknowledgementVerdict>;
 
-  constructor(store: Store, leases: Leases) {
+  constructor({
+    store,
+    leases,
+    clock,
+  }: {
+    readonly store: Store;
+    readonly leases: Leases;
+    readonly clock: Clock;
+  }) {
+    this.#clock = clock;
     this.#store = store;
     this.#leases = leases;
     this.#commits = new GroupCommit((batch) => this.#write(batch));
   }
 
   add(acknowledgement: Acknowledgement): Promise<AcknowledgementVerdict> {
-    return this.#commits.add(acknowledgement);
+    const { attemptId, nodeId } = acknowledgement;
+    const earlier = this.#waiting.get(attemptId);
+    // Said by another node than before, it is judged apart.
+    if (earlier !== undefined && earlier.nodeId !== nodeId)
+      return this.#commits.add(acknowledgement);
+    const { promise, resolve } = Promise.withResolvers<AcknowledgementVerdict>();
+    earlier?.resolve(promise);
+    const orderSignature = acknowledgement.orderSignature ?? earlier?.orderSignature ?? null;
+    this.#waiting.set(attemptId, { ...acknowledgement, orderSignature, resolve });
+    this.#stopTimer ??= this.#clock.after(WRITE_AFTER_MS, () => this.flush());
+    return promise;
+  }
+
+  /** Writes what waits. */
+  flush(): void {
+    this.#stopTimer?.();
+    this.#stopTimer = null;
+    for (const { resolve, ...acknowledgement } of this.#waiting.values()) {
+      resolve(this.#commits.add(acknowledgement));
+    }
+    this.#waiting.clear();
+  }
+
+  /** The signature of an order whose acknowledgement is not written yet. */
+  orderSignatureOf(attemptId: string): Uint8Array | null {
+    return this.#waiting.get(attemptId)?.orderSignature ?? null;
+  }
+
+  /** The attempt is over, and that is written: its acknowledgement need not be. */
+  overtake({ nodeId, attemptId }: { nodeId: string; attemptId: string }): void {
+    const waiting = this.#waiting.get(attemptId);
+    if (waiting === undefined || waiting.nodeId !== nodeId) return;
+    this.#waiting.delete(attemptId);
+    waiting.resolve({ kind: 'held', cancelRequested: false });
   }
 
   async #write(batch: readonly Acknowledgement[]): Promise<readonly AcknowledgementVerdict[]> {
@@ -45,6 +102,7 @@ export class Acknowledgements {
       );
       const saved: JobChange[] = [];
       const said = batch.map(({ nodeId, attemptId, orderSignature }): AcknowledgementVerdict => {
+        if (isCompleted(records, attemptId)) return { kind: 'held', cancelRequested: false };
         const job = byAttempt.get(attemptId);
         if (job === undefined || currentAttempt(job)?.nodeId !== nodeId) return { kind: 'stale' };
         const outcome = apply(job, { kind: 'acknowledge', attemptId }, nowMs);
@@ -66,4 +124,11 @@ export class Acknowledgements {
     this.#leases.announce(changes.map(({ job }) => job));
     return verdicts;
   }
+}
+
+/** Its receipt was faster. */
+function isCompleted(records: readonly { readonly job: Job }[], attemptId: string): boolean {
+  return records.some(({ job }) =>
+    job.attempts.some((one) => one.attemptId === attemptId && one.state.kind === 'completed'),
+  );
 }

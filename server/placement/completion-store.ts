@@ -6,8 +6,8 @@ import {
   saveParameters,
   type JobChange,
 } from '../jobs/job-store.ts';
-import type { JobRecord } from '../jobs/job-record.ts';
-import { JOB_COLUMNS, jobRecordOf, type JobSqlRow } from '../jobs/job-row.ts';
+import type { JobLife } from '../jobs/job-record.ts';
+import { jobOf, LIFE_COLUMNS, type LifeSqlRow } from '../jobs/job-row.ts';
 import { apply, type Job } from '../jobs/jobs.ts';
 import { endUses, saveChanges } from '../jobs/job-end-store.ts';
 import { settleJob } from '../ledger/ledger-store.ts';
@@ -20,7 +20,7 @@ import type { EntityManager } from '../store/store.ts';
 
 /** An attempt that a receipt came for, its job locked. */
 export interface LockedTask {
-  readonly record: JobRecord;
+  readonly record: JobLife;
   readonly taskId: Uint8Array;
   readonly attemptId: string;
   readonly nodeId: string;
@@ -49,7 +49,7 @@ export async function lockTask(
   );
   if (locked[0] === undefined) return null;
   const rows = await query<
-    JobSqlRow & {
+    LifeSqlRow & {
       attempt_id: string;
       order_payload: Uint8Array;
       order_key_id: Uint8Array;
@@ -60,7 +60,7 @@ export async function lockTask(
     }
   >(
     em,
-    `select ${JOB_COLUMNS}, t.attempt_id, t.order_payload, t.order_key_id, t.order_signature,
+    `select ${LIFE_COLUMNS}, t.attempt_id, t.order_payload, t.order_key_id, t.order_signature,
             t.node_chain_digest, c.certificates as node_certificates, t.receipt_digest
        from attempt t join job j on j.job_id = t.job_id
        join certificate_chain c on c.chain_digest = t.node_chain_digest
@@ -70,7 +70,10 @@ export async function lockTask(
   const row = rows[0];
   if (row === undefined) throw new Error(`reading the order of '${locked[0].job_id}': it is gone`);
   return {
-    record: jobRecordOf(row),
+    record: {
+      job: jobOf(row),
+      terms: { moduleDigest: row.module_digest, inputDigest: row.input_digest },
+    },
     taskId,
     attemptId: row.attempt_id,
     nodeId,
@@ -117,9 +120,12 @@ export async function payTask(
     readonly envelope: Envelope;
     readonly inlineOutput: Uint8Array | undefined;
     readonly signer: BillSigner;
+    /** Of the order, where this replica made it and nobody stored it yet. */
+    readonly orderSignature: Uint8Array | null;
   },
 ): Promise<{ readonly job: Job; readonly bill: UnsignedBill }> {
   const { task, verdict, envelope, inlineOutput, signer } = payment;
+  const orderSignature = task.orderSignature ?? payment.orderSignature;
   const { record, attemptId, nodeId, nowMs } = task;
   const { end, endDetail, amounts, receipt, receiptDigest, order } = verdict;
   const { job } = record;
@@ -137,6 +143,7 @@ export async function payTask(
   const change: JobChange = {
     job: outcome.job,
     receiptDigest,
+    orderSignature,
     result: {
       fuel: receipt.fuel,
       chargeMicrocents: amounts.chargeMicrocents,
@@ -173,7 +180,7 @@ export async function payTask(
       settlement: { payload: settlement, keyId: signer.keyId },
       settlementSignature: null,
       order: { payload: task.orderPayload, keyId: task.orderKeyId },
-      orderSignature: task.orderSignature,
+      orderSignature,
     },
   };
 }
@@ -228,22 +235,28 @@ export interface BillSignatures {
   readonly orderSignature: Uint8Array | null;
 }
 
-/** Stores signatures and ends the jobs. A signature that stands already stays, and is what counts. */
+/**
+ * Stores signatures and ends the jobs that waited for them, in one statement; answers those that did. A
+ * signature that stands already stays, and is what counts.
+ */
 export async function saveSignatures(
   em: EntityManager,
-  changes: readonly JobChange[],
   signatures: readonly BillSignatures[],
-): Promise<void> {
+): Promise<readonly string[]> {
   const rows = signatures.map(({ jobId, settlementSignature, orderSignature }) => ({
     job_id: jobId,
     settlement: hexOf(settlementSignature),
     order_signature: orderSignature === null ? null : hexOf(orderSignature),
   }));
-  const saved = await query(
+  const ended = await query<{ job_id: string }>(
     em,
-    `with ${SAVE_JOBS}, signature as (
-       select * from jsonb_to_recordset($3::jsonb)
+    `with signature as (
+       select * from jsonb_to_recordset($1::jsonb)
          as s (job_id text, settlement text, order_signature text)
+     ), job_change as (
+       update job j set state = 'ended', revision = revision + 1
+         from signature s where j.job_id = s.job_id and j.state = 'settling'
+       returning j.job_id
      ), bill_change as (
        update bill b
           set settlement_signature = coalesce(b.settlement_signature, decode(s.settlement, 'hex'))
@@ -254,7 +267,7 @@ export async function saveSignatures(
          from signature s join bill b on b.job_id = s.job_id
         where a.attempt_id = b.attempt_id and s.order_signature is not null
      ) select job_id from job_change`,
-    [...saveParameters(changes), JSON.stringify(rows)],
+    [JSON.stringify(rows)],
   );
-  requireAllSaved(changes, saved.length);
+  return ended.map(({ job_id }) => job_id);
 }

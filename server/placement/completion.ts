@@ -13,6 +13,7 @@ import {
   type BillSigner,
   type UnsignedBill,
 } from './completion-store.ts';
+import type { Acknowledgements } from './acknowledgements.ts';
 import type { Leases } from './leases.ts';
 import type { NodeKeys } from './node-keys.ts';
 import type { OutputBlobs } from './output-store.ts';
@@ -25,6 +26,7 @@ export interface CompletionOptions {
   readonly keys: NodeKeys;
   readonly isRevoked: (serial: string) => boolean;
   readonly leases: Leases;
+  readonly acknowledgements: Acknowledgements;
   readonly signing: SettlementSigning;
   readonly signer: BillSigner;
   /** How often a job is tried at most. */
@@ -51,7 +53,8 @@ export class Completion {
   /** The signed settlement, or null where the receipt is not paid. Errors as the contract says. */
   async complete(request: CompleteRequest, nodeId: string): Promise<Envelope | null> {
     const { job, attemptId, pay, isNew } = await this.#write(request, nodeId);
-    const { leases } = this.#options;
+    const { leases, acknowledgements } = this.#options;
+    acknowledgements.overtake({ nodeId, attemptId });
     leases.ended({ nodeId, attemptId });
     if (pay !== null) return this.#sign(job, pay.bill);
     if (isNew) leases.announce([job]);
@@ -59,7 +62,7 @@ export class Completion {
   }
 
   async #write({ taskId, receipt, inlineOutput }: CompleteRequest, nodeId: string) {
-    const { store, keys, isRevoked, blobs, signer, maxAttempts } = this.#options;
+    const { store, keys, isRevoked, blobs, signer, maxAttempts, acknowledgements } = this.#options;
     return store.transaction(async (em): Promise<Completed> => {
       const task = await lockTask(em, { taskId, nodeId });
       if (task === null || receipt === undefined) throw taskUnknown(taskId);
@@ -82,6 +85,7 @@ export class Completion {
             envelope: receipt,
             inlineOutput,
             signer,
+            orderSignature: acknowledgements.orderSignatureOf(attemptId),
           });
           return { job: paid.job, attemptId, pay: { bill: paid.bill }, isNew: true };
         }

@@ -54,7 +54,7 @@ export class Dispatch {
 
   offer(stream: WorkStream, freeSlots: number): void {
     stream.offer(freeSlots);
-    if (freeSlots > 0) this.#options.placer.wake();
+    if (freeSlots > 0) this.#options.placer.wakeForSlots();
   }
 
   /** The node has the order; it is told to stop where that came too late, or the client cancelled. */

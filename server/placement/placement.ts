@@ -75,14 +75,13 @@ export async function openPlacement(options: PlacementOptions): Promise<Placemen
   const streams = new WorkStreams();
   const maxAttempts = options.maxAttempts ?? DEFAULT_MAX_ATTEMPTS;
   const leases = new Leases({ store, blobs, announcements, streams, maxAttempts });
-  const signing = new SettlementSigning(store, options.signer, leases);
+  const signing = new SettlementSigning(store, options.signer, announcements);
   const sender = new OrderSender(options.signer, (digest, maxBytes) =>
     blobs.readAll(digest, maxBytes),
   );
   const placer = new Placer({
     store,
     streams,
-    leases,
     sender,
     announcements,
     mayTakeWork: (nodeId) => fleet.mayTakeWork(nodeId),
@@ -92,7 +91,7 @@ export async function openPlacement(options: PlacementOptions): Promise<Placemen
     newAttemptId: () => makeId('a', randomBytes),
     onError,
   });
-  const acknowledgements = new Acknowledgements(store, leases);
+  const acknowledgements = new Acknowledgements({ store, leases, clock });
   const dispatch = new Dispatch({
     store,
     chains,
@@ -110,6 +109,7 @@ export async function openPlacement(options: PlacementOptions): Promise<Placemen
     keys,
     isRevoked,
     leases,
+    acknowledgements,
     signing,
     signer,
     maxAttempts,

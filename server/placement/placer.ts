@@ -1,11 +1,10 @@
 import type { Announcements } from '../jobs/announcements.ts';
 import { QUEUE_TOPIC } from '../jobs/announcements.ts';
 import type { JobRecord } from '../jobs/job-record.ts';
-import { apply, type Job } from '../jobs/jobs.ts';
+import { apply } from '../jobs/jobs.ts';
 import type { Store } from '../store/store.ts';
 import { assign, type Assignment } from './assignment.ts';
 import { insertLeases, lockQueuedJobs, type NewLease } from './lease-store.ts';
-import type { Leases } from './leases.ts';
 import type { OrderSender } from './order-sender.ts';
 import { leaseEndMs, makeOrder } from './work-order.ts';
 import type { WorkStream, WorkStreams } from './work-stream.ts';
@@ -22,7 +21,6 @@ const EXTRA_JOBS = 32;
 export interface PlacerOptions {
   readonly store: Store;
   readonly streams: WorkStreams;
-  readonly leases: Leases;
   readonly sender: OrderSender;
   readonly announcements: Announcements;
   /** Live and enrolled: neither draining, lost nor revoked. */
@@ -42,6 +40,7 @@ export interface PlacerOptions {
 export class Placer {
   readonly #options: PlacerOptions;
   #isWoken = false;
+  #isQueueEmpty = false;
   #running: Promise<void> | null = null;
   #unsubscribe: () => void;
 
@@ -50,8 +49,14 @@ export class Placer {
     this.#unsubscribe = options.announcements.subscribe(QUEUE_TOPIC, () => this.wake());
   }
 
+  /** Slots came free: there is nothing to do where the queue was empty and nobody queued since. */
+  wakeForSlots(): void {
+    if (!this.#isQueueEmpty) this.wake();
+  }
+
   /** Something may be placed. */
   wake(): void {
+    this.#isQueueEmpty = false;
     this.#isWoken = true;
     this.#running ??= this.#run().finally(() => {
       this.#running = null;
@@ -85,6 +90,7 @@ export class Placer {
     const free = working.reduce((sum, stream) => sum + stream.freeSlots, 0);
     if (free === 0) return 0;
     const taken: { stream: WorkStream; attemptId: string }[] = [];
+    this.#isQueueEmpty = true;
     try {
       const placed = await store.transaction(async (em) => {
         const { records, nowMs } = await lockQueuedJobs(em, Math.min(free, MAX_BATCH) + EXTRA_JOBS);
@@ -104,12 +110,14 @@ export class Placer {
           stream.take(lease.attemptId);
           return [lease];
         });
+        if (leased.length < records.length) this.#isQueueEmpty = false;
         if (leased.length > 0) await insertLeases(em, leased, this.#options.signer);
         return leased;
       });
       this.#send(placed);
       return placed.length;
     } catch (cause) {
+      this.#isQueueEmpty = false;
       for (const { stream, attemptId } of taken) stream.settle(attemptId);
       throw cause;
     }
@@ -146,9 +154,9 @@ export class Placer {
     };
   }
 
+  /** Watchers are told with the acknowledgement, a moment later. */
   #send(placed: readonly Placed[]): void {
-    const { leases, sender, signer, onError } = this.#options;
-    leases.announce(placed.map(({ job }): Job => job));
+    const { sender, signer, onError } = this.#options;
     for (const { stream, attemptId, orderPayload, inputDigest, inputBytes } of placed) {
       const order = {
         attemptId,

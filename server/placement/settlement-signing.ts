@@ -8,8 +8,7 @@ import {
   type PayloadType,
 } from '../../protocol/bill/envelope.ts';
 import { sameBytes } from '../../protocol/bill/digest.ts';
-import { lockJobs } from '../jobs/job-store.ts';
-import { apply } from '../jobs/jobs.ts';
+import { jobTopic, type Announcements } from '../jobs/announcements.ts';
 import type { Signer } from '../secrets/secrets.ts';
 import type { Store } from '../store/store.ts';
 import {
@@ -19,18 +18,17 @@ import {
   type UnsignedBill,
 } from './completion-store.ts';
 import { GroupCommit } from './group-commit.ts';
-import type { Leases } from './leases.ts';
 
 export class SettlementSigning {
   readonly #store: Store;
   readonly #signer: Signer;
-  readonly #leases: Leases;
+  readonly #announcements: Announcements;
   readonly #commits: GroupCommit<BillSignatures, void>;
 
-  constructor(store: Store, signer: Signer, leases: Leases) {
+  constructor(store: Store, signer: Signer, announcements: Announcements) {
     this.#store = store;
     this.#signer = signer;
-    this.#leases = leases;
+    this.#announcements = announcements;
     this.#commits = new GroupCommit((batch) => this.#save(batch));
   }
 
@@ -82,23 +80,8 @@ export class SettlementSigning {
   }
 
   async #save(batch: readonly BillSignatures[]): Promise<readonly void[]> {
-    const ended = await this.#store.transaction(async (em) => {
-      const { records, nowMs } = await lockJobs(
-        em,
-        batch.map(({ jobId }) => jobId),
-      );
-      const jobs = records.flatMap(({ job }) => {
-        const outcome = apply(job, { kind: 'sign-settlement' }, nowMs);
-        return outcome.kind === 'changed' ? [outcome.job] : [];
-      });
-      await saveSignatures(
-        em,
-        jobs.map((job) => ({ job })),
-        batch,
-      );
-      return jobs;
-    });
-    this.#leases.announce(ended);
+    const ended = await this.#store.transaction((em) => saveSignatures(em, batch));
+    for (const jobId of ended) this.#announcements.publish(jobTopic(jobId));
     return batch.map(() => undefined);
   }
 }

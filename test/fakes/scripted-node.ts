@@ -14,7 +14,6 @@ import {
   type CompleteRequest,
   type CompleteResponse,
   type CompleteResponseSchema,
-  type Order,
   type OrderSchema,
   type WorkRequest,
   type WorkResponseSchema,
@@ -191,7 +190,7 @@ export class ScriptedNode {
   async #read(): Promise<unknown> {
     try {
       for await (const { kind } of this.#calls.work(this.#requests())) {
-        if (kind?.case === 'order') this.#orders.put(receivedOrder(kind.value as Order));
+        if (kind?.case === 'order') this.#orders.put(receivedOrder(kind.value));
         if (kind?.case === 'cancel') this.#cancels.put(kind.value.attemptId ?? '');
       }
       return undefined;

@@ -26,6 +26,7 @@ import { serialHex } from '../../protocol/identity/serial.ts';
 import { clientHolder, DEFAULT_BLOB_LIMITS } from '../../server/blobs/blob.ts';
 import { createBlobs, type Blobs } from '../../server/blobs/blobs.ts';
 import { contentsInFiles } from '../../server/blobs/contents-in-files.ts';
+import { type Clock, systemClock } from '../../server/clock.ts';
 import { LocalAnnouncements } from '../../server/jobs/announcements.ts';
 import { jobService } from '../../server/jobs/job-service.ts';
 import { ModuleCheck } from '../../server/jobs/module-check.ts';
@@ -41,7 +42,6 @@ import type { Signer } from '../../server/secrets/secrets.ts';
 import { openStore, type OpenStore } from '../../server/store/open.ts';
 import { query } from '../../server/store/query.ts';
 import { TestAuthority, type IssuedCertificate } from '../fakes/authority.ts';
-import { TestClock } from '../fakes/clock.ts';
 import { ScriptedNode } from '../fakes/scripted-node.ts';
 import { storeTemplate } from '../fakes/store-template.ts';
 
@@ -64,7 +64,8 @@ export interface WorkWorldOptions {
 }
 
 export class WorkWorld {
-  readonly clock = new TestClock(Date.now());
+  /** Short delays pass by themselves; what is done every second or so is done by `passTime`. */
+  readonly clock: Clock = { ...systemClock, every: () => () => {} };
   readonly store: OpenStore;
   readonly authority: TestAuthority;
   readonly blobs: Blobs;
@@ -130,7 +131,7 @@ export class WorkWorld {
     };
     const store = await openStore(
       { kind: 'memory' },
-      { clock: new TestClock(0), exclusive: true, template: await storeTemplate() },
+      { clock: systemClock, exclusive: true, template: await storeTemplate() },
     );
     const world = new WorkWorld({
       store,

@@ -23,7 +23,7 @@ describe('cancelling a job', () => {
   after(() => world.close());
 
   const cancel = async (jobId: string): Promise<JobMessage> =>
-    ((await world.jobs.cancelJob({ jobId } as never, client.context)).job ?? {}) as JobMessage;
+    (await world.jobs.cancelJob({ jobId } as never, client.context)).job ?? {};
 
   const cancelledReceipt = {
     end: JobEnd.CANCELLED,
