@@ -40,7 +40,7 @@ const Context = z.strictObject({
 
 /** `$GJ_CONTEXT`, or `~/.config/gap-junction/context.json`, which may be missing. */
 function contextFile(): z.infer<typeof Context> {
-  const named = process.env['GJ_CONTEXT'];
+  const named = process.env['GJ_CONTEXT'] || undefined;
   const path = named ?? join(homedir(), '.config', 'gap-junction', 'context.json');
   let text: string;
   try {
@@ -67,10 +67,11 @@ export interface Connection {
 /** @throws CommandError naming all that is missing */
 export function connect(options: ConnectionOptions): Connection {
   const context = contextFile();
-  const address = options.address ?? context.address;
-  const ca = options.ca ?? context.ca;
-  const cert = options.cert ?? context.cert;
-  const key = options.key ?? context.key;
+  // An empty variable is as good as none.
+  const address = options.address || context.address;
+  const ca = options.ca || context.ca;
+  const cert = options.cert || context.cert;
+  const key = options.key || context.key;
   const missing = Object.entries({ address, ca, cert, key }).flatMap(([name, value]) =>
     value === undefined ? [`--${name} (or GJ_${name.toUpperCase()})`] : [],
   );

@@ -1,4 +1,5 @@
 // `gap-junction dev`: a control plane and one agent here, kept until Ctrl-C.
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -6,6 +7,7 @@ import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 
 import { wholeNumber } from './arguments.ts';
+import { CommandError } from './failure.ts';
 import {
   enrolAgent,
   openClient,
@@ -40,24 +42,40 @@ async function dev(options: DevOptions): Promise<void> {
   const onLog = (program: string, text: string) => {
     if (options.verbose) process.stderr.write(text.replaceAll(/^(?=.)/gm, `${program}: `));
   };
-  const interrupted = new Promise<void>((done) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => done());
-  });
+  const interrupt = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => interrupt.abort(new CommandError(`stopped by ${signal}`)));
+  }
+  const start = { onLog, signal: interrupt.signal };
   progress('starting a control plane (embedded database, simulated Stripe) and one agent');
-  const controlPlane = await startControlPlane({ dataDir, port: options.port, onLog });
+  const controlPlane = await startControlPlane({ dataDir, port: options.port, ...start });
   let agent: Program | undefined;
   try {
     const agentDir = join(dataDir, 'agent');
     if (!existsSync(join(agentDir, 'identity.json'))) {
-      await enrolAgent(controlPlane, { dataDir: agentDir, accountName: 'Developer', onLog });
+      await enrolAgent(controlPlane, { dataDir: agentDir, accountName: 'Developer', ...start });
     }
-    agent = await runAgent({ dataDir: agentDir }, { ...options, onLog });
+    agent = await runAgent(controlPlane, { dataDir: agentDir, slots: options.slots, ...start });
     await tellReady(controlPlane, { dataDir, json: options.json ?? false });
-    await Promise.race([interrupted, controlPlane.server.ended(), agent.ended()]);
+    await Promise.race([aborted(interrupt.signal), unexpectedEnd([controlPlane.server, agent])]);
   } finally {
     await agent?.stop();
     await stopControlPlane(controlPlane);
   }
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await once(signal, 'abort');
+}
+
+async function unexpectedEnd(programs: readonly Program[]): Promise<never> {
+  const ended = await Promise.race(
+    programs.map(async (program) => {
+      await program.ended();
+      return program;
+    }),
+  );
+  throw new CommandError(`running ${ended.name}: it ended by itself\n${ended.log}`);
 }
 
 async function tellReady(

@@ -7,11 +7,6 @@ import { fileURLToPath } from 'node:url';
 
 import { ClientAdminService } from '#gen/gapjunction/admin/v1/client_admin_pb';
 
-import {
-  FIRST_OPERATOR_CERTIFICATE,
-  FIRST_OPERATOR_FOLDER,
-  FIRST_OPERATOR_KEY,
-} from '../server/clients/first-operator.ts';
 import { connectAccount } from '../stripe-simulator/visit.ts';
 import { certificatesPem, makeKeyAndRequest } from './admin/certificate-request.ts';
 import { connected } from './connection.ts';
@@ -41,12 +36,17 @@ export interface ControlPlane {
   readonly simulator: Program;
 }
 
-export interface LocalOptions {
+export interface StartOptions {
+  /** Gets the programs' logs as they come. */
+  readonly onLog?: (program: string, text: string) => void;
+  /** Gives up, and leaves no program behind. */
+  readonly signal?: AbortSignal;
+}
+
+export interface LocalOptions extends StartOptions {
   readonly dataDir: string;
   /** 0 picks a free one. */
   readonly port: number;
-  /** Gets the programs' logs as they come. */
-  readonly onLog?: (program: string, text: string) => void;
   /** Further arguments of `server`. */
   readonly serverArgs?: readonly string[];
   /** Further variables of its environment. */
@@ -55,7 +55,7 @@ export interface LocalOptions {
 
 /** Starts simulator and control plane, and waits until both are ready. */
 export async function startControlPlane(options: LocalOptions): Promise<ControlPlane> {
-  const { dataDir, port, onLog } = options;
+  const { dataDir, port, onLog, signal } = options;
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const serverDir = join(dataDir, 'server');
   const stateFile = join(dataDir, 'stripe.json');
@@ -67,7 +67,7 @@ export async function startControlPlane(options: LocalOptions): Promise<ControlP
       onLog: (text) => onLog?.('stripe', text),
     },
   );
-  const stripe = String((await simulator.event('ready'))['url']);
+  const stripe = String((await simulator.event('ready', signal))['url']);
   const server = runCommandLine('server', {
     args: [
       `--port=${port}`,
@@ -81,16 +81,13 @@ export async function startControlPlane(options: LocalOptions): Promise<ControlP
     onLog: (text) => onLog?.('server', text),
   });
   try {
-    const ready = await server.event('ready');
+    const ready = await server.event('ready', signal);
     return {
       address: String(ready['address']),
       publicUrl: String(ready['publicUrl'] ?? ''),
       ca: String(ready['ca']),
       caFingerprint: String(ready['caFingerprint']),
-      operator: {
-        cert: join(serverDir, FIRST_OPERATOR_FOLDER, FIRST_OPERATOR_CERTIFICATE),
-        key: join(serverDir, FIRST_OPERATOR_FOLDER, FIRST_OPERATOR_KEY),
-      },
+      operator: ready['operator'] as Credentials,
       stripe,
       server,
       simulator,
@@ -141,11 +138,11 @@ export async function enrolAgent(
     accountName,
     onConnectUrl,
     onLog,
-  }: {
+    signal,
+  }: StartOptions & {
     readonly dataDir: string;
     readonly accountName: string;
     readonly onConnectUrl?: (url: string) => void;
-    readonly onLog?: LocalOptions['onLog'];
   },
 ): Promise<EnrolledAgent> {
   const enrolment = runCommandLine('agent', {
@@ -158,31 +155,33 @@ export async function enrolAgent(
     ],
     onLog: (text) => onLog?.('agent', text),
   });
-  const { url } = await enrolment.event('connect_url');
+  const { url } = await enrolment.event('connect_url', signal);
   onConnectUrl?.(String(url));
   const back = await connectAccount(String(url), { accountName });
   // What the browser would do next: follow Stripe's redirect to the agent on loopback.
   await (await fetch(back)).text();
-  const { nodeId } = await enrolment.event('enrolled');
+  const { nodeId } = await enrolment.event('enrolled', signal);
   await enrolment.ended();
   return { nodeId: String(nodeId), dataDir };
 }
 
-/** `agent run` of an enrolled agent, ready to take jobs. */
+/** `agent run` of an enrolled agent, ready to take jobs of this control plane. */
 export async function runAgent(
-  { dataDir }: Pick<EnrolledAgent, 'dataDir'>,
-  { slots, onLog }: { readonly slots?: number; readonly onLog?: LocalOptions['onLog'] },
+  { address }: Pick<ControlPlane, 'address'>,
+  { dataDir, slots, onLog, signal }: StartOptions & { dataDir: string; slots?: number | undefined },
 ): Promise<Program> {
   const agent = runCommandLine('agent', {
     args: [
       'run',
       `--data-dir=${dataDir}`,
+      // Not where it enrolled: the control plane may have been given another port since.
+      `--address=${address}`,
       '--json',
       ...(slots === undefined ? [] : [`--slots=${slots}`]),
     ],
     onLog: (text) => onLog?.('agent', text),
   });
-  await agent.event('ready');
+  await agent.event('ready', signal);
   return agent;
 }
 

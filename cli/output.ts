@@ -36,10 +36,7 @@ export function printTable(heading: readonly string[], rows: readonly (readonly 
   }
 }
 
-/** `sha256:<hex>` */
-export function digestText(digest: Uint8Array): string {
-  return `sha256:${Buffer.from(digest).toString('hex')}`;
-}
+export { digestText } from '../protocol/bill/digest.ts';
 
 const MICROCENTS_PER_CENT = 1_000_000n;
 

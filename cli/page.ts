@@ -1,7 +1,7 @@
 // Long lists come in pages, from every service alike.
 import type { Command } from 'commander';
 
-import { wholeNumber } from './arguments.ts';
+import { positiveNumber } from './arguments.ts';
 import { progress } from './output.ts';
 
 export interface PageOptions {
@@ -11,7 +11,7 @@ export interface PageOptions {
 
 export function addPageOptions(command: Command): Command {
   return command
-    .option('--page-size <n>', 'rows a page, at most 200 (default 50)', wholeNumber)
+    .option('--page-size <n>', 'rows a page, at most 200 (default 50)', positiveNumber)
     .option('--page-token <token>', 'go on after the last page');
 }
 

@@ -49,12 +49,33 @@ export class Program {
     return this.#child.pid ?? 0;
   }
 
+  /** The end of what it wrote to stderr. */
+  get log(): string {
+    return this.#log;
+  }
+
   get running(): boolean {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** The first event of this name. @throws CommandError with the end of its log when it ends before */
-  async event(name: string): Promise<ProgramEvent> {
+  /**
+   * The first event of this name. Stops the program when it does not come: when the signal is aborted.
+   * @throws CommandError with the end of its log when it ends before; the signal's reason
+   */
+  async event(name: string, signal?: AbortSignal): Promise<ProgramEvent> {
+    const stop = () => void this.stop();
+    signal?.addEventListener('abort', stop);
+    try {
+      return await this.#event(name);
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', stop);
+    }
+  }
+
+  async #event(name: string): Promise<ProgramEvent> {
     for (;;) {
       const event = this.#events.find((candidate) => candidate.event === name);
       if (event !== undefined) return event;

@@ -4,7 +4,7 @@ import { Command } from 'commander';
 
 import { ClientAdminService, ClientSchema } from '#gen/gapjunction/admin/v1/client_admin_pb';
 
-import { wholeBigint } from '../arguments.ts';
+import { positiveBigint } from '../arguments.ts';
 import { connected, withConnection, type ConnectionOptions } from '../connection.ts';
 import { CommandError } from '../failure.ts';
 import { centsText, print, printMessage } from '../output.ts';
@@ -18,7 +18,7 @@ export function creditCommand(): Command {
   return withConnection(new Command('credit'))
     .description("add to a client's balance")
     .argument('<client>', 'its id, c-...')
-    .argument('<microcents>', 'whole microcents: 1,000,000 are a US cent', wholeBigint)
+    .argument('<microcents>', 'whole microcents: 1,000,000 are a US cent', positiveBigint)
     .option('--request-id <id>', 'makes a repeated call safe (default: a new one)')
     .option('--json', 'print the client as JSON')
     .action(async (clientId: string, amountMicrocents: bigint, options: CreditOptions) => {

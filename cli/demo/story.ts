@@ -73,7 +73,7 @@ export async function tellStory(options: StoryOptions): Promise<StoryEnd> {
     tell(
       `   The account is verified, so the machine has a certificate for a day, as ${node.nodeId}`,
     );
-    agent = await runAgent(node, onLog ? { onLog } : {});
+    agent = await runAgent(controlPlane, { dataDir: node.dataDir, ...(onLog && { onLog }) });
     tell('   Its heartbeats are accepted; it waits for work.');
     tell('');
 

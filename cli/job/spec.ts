@@ -8,7 +8,7 @@ import { BlobService } from '#gen/gapjunction/blob/v1/blob_pb';
 import { Entry, Grant } from '#gen/gapjunction/job/v1/bill_pb';
 import type { JobSpecSchema } from '#gen/gapjunction/job/v1/job_pb';
 
-import { wholeBigint, wholeNumber } from '../arguments.ts';
+import { positiveBigint, positiveNumber } from '../arguments.ts';
 import { uploadBlob } from '../blobs.ts';
 import type { Connection } from '../connection.ts';
 import { pushModule } from '../module/push.ts';
@@ -32,10 +32,10 @@ export function addJobOptions(command: Command): Command {
   return command
     .argument('<file>', 'a .wasm file')
     .option('--input <file>', 'the input; - for standard input (default: empty)')
-    .option('--fuel <n>', 'stop after this many instructions', wholeBigint)
-    .option('--deadline-ms <n>', 'stop after this time, in steps of 10 ms', wholeNumber)
-    .option('--memory-mib <n>', 'the most memory it may have', wholeNumber)
-    .option('--output-bytes <n>', 'the longest output it may give', wholeBigint)
+    .option('--fuel <n>', 'stop after this many instructions', positiveBigint)
+    .option('--deadline-ms <n>', 'stop after this time, in steps of 10 ms', positiveNumber)
+    .option('--memory-mib <n>', 'the most memory it may have', positiveNumber)
+    .option('--output-bytes <n>', 'the longest output it may give', positiveBigint)
     .option('--debug', 'keep what it writes to stderr (and stdout) as logs');
 }
 

@@ -55,7 +55,7 @@ async function withClient<T>(
     dataDir: join(dataDir, 'agent'),
     accountName: 'Bench',
   });
-  const agent = await runAgent(node, { slots: SLOTS });
+  const agent = await runAgent(controlPlane, { dataDir: node.dataDir, slots: SLOTS });
   const client = await openClient(controlPlane, {
     dataDir: join(dataDir, 'client'),
     name: 'Bench',
