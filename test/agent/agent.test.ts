@@ -54,7 +54,12 @@ describe('an agent with a real control plane', () => {
     expect(endName(job.end)).to.equal('SUCCEEDED');
     await agent.record.next('job_settled');
     const { stdout } = await promisify(execFile)(process.execPath, [
-      ...[COMMAND, 'agent', 'bill', job.jobId, '--data-dir', folder.path],
+      COMMAND,
+      'agent',
+      'bill',
+      job.jobId,
+      '--data-dir',
+      folder.path,
     ]);
     const kept = readBillFile(Buffer.from(stdout));
     const report = await verifyBill(kept, {
