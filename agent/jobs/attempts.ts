@@ -16,7 +16,7 @@ import type { Journal } from './journal.ts';
 import type { Link } from './link.ts';
 import type { ModuleStore } from './module-store.ts';
 import { checkOrder, type AcceptedOrder, type OrderTerms } from './order-check.ts';
-import { signReceipt, type SignedReceipt } from './receipt.ts';
+import { endedWith, signReceipt, type SignedReceipt } from './receipt.ts';
 
 /** Why an attempt was stopped before its end. */
 export type StopReason =
@@ -285,18 +285,4 @@ export class Attempts {
     if (order.input.sizeBytes === 0n) return new Uint8Array();
     return await this.#fetch(order.input, order.attemptId, signal);
   }
-}
-
-/** An end in which no guest was entered, or nothing of it counts. */
-function endedWith(end: 'NODE_FAULT' | 'CANCELLED', detail: string): GuestOutcome {
-  return {
-    end,
-    detail,
-    fuel: 0n,
-    output: new Uint8Array(),
-    logs: new Uint8Array(),
-    stopStateDigest: null,
-    sleptNs: 0n,
-    peakMemoryPages: 0,
-  };
 }

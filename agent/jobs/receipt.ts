@@ -94,3 +94,17 @@ function detailOf(end: JobEnd, detail: string): string {
   while (Buffer.byteLength(cut) > MAX_TEXT_BYTES) cut = cut.slice(0, -1).toWellFormed();
   return cut;
 }
+
+/** An end in which no guest was entered, or nothing of it counts. */
+export function endedWith(end: 'NODE_FAULT' | 'CANCELLED', detail: string): GuestOutcome {
+  return {
+    end,
+    detail,
+    fuel: 0n,
+    output: new Uint8Array(),
+    logs: new Uint8Array(),
+    stopStateDigest: null,
+    sleptNs: 0n,
+    peakMemoryPages: 0,
+  };
+}

@@ -41,7 +41,7 @@ describe('renewing a certificate', () => {
           requests.push(request);
           if (requests.length <= lostAnswers) throw new ConnectError('lost', Code.Unavailable);
           const { publicKey } = new Pkcs10CertificateRequest(request.csr);
-          const webKey = await publicKey.export(webcrypto as unknown as Crypto);
+          const webKey = await publicKey.export(webcrypto);
           const keys = await makeKeys();
           const issued = await authority.node(nodeId, {
             keys: otherKey
