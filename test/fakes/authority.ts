@@ -226,7 +226,10 @@ export class TestAuthority {
 }
 
 /** Signs as a control plane or node does with a key in its own memory. */
-export function signerOf({ privateKey, publicKey }: KeyPair): Signer {
+export function signerOf({
+  privateKey,
+  publicKey,
+}: Pick<KeyPair, 'privateKey' | 'publicKey'>): Signer {
   const keyId = keyIdOf(publicKey);
   if (keyId === null) throw new Error('A test signer needs an ECDSA P-256 key');
   return {
