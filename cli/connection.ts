@@ -4,7 +4,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 
 import type { DescService } from '@bufbuild/protobuf';
-import { createClient, type Client } from '@connectrpc/connect';
+import { createClient, type Client, type Interceptor } from '@connectrpc/connect';
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
 import { Option, type Command } from 'commander';
 import { z } from 'zod';
@@ -14,6 +14,15 @@ import { CommandError, EXIT } from './failure.ts';
 /** Answers carry at most a 1 MiB chunk or page; 4 MiB is the control plane's own bound on a message. */
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 const PING_INTERVAL_MS = 20_000;
+/** The slowest answer of one message, a 16 MiB module checked on a busy machine, takes some seconds. */
+const UNARY_TIMEOUT_MS = 60_000;
+
+/** A call whose control plane dies without a word would wait for ever; a watch may take its time. */
+const limitUnary: Interceptor = (next) => (request) => {
+  if (request.stream) return next(request);
+  const signal = AbortSignal.any([request.signal, AbortSignal.timeout(UNARY_TIMEOUT_MS)]);
+  return next({ ...request, signal });
+};
 
 export interface ConnectionOptions {
   readonly address?: string;
@@ -104,6 +113,7 @@ export function openConnection(
     sessionManager,
     readMaxBytes: MAX_MESSAGE_BYTES,
     acceptCompression: [],
+    interceptors: [limitUnary],
   });
   return {
     client: (service) => createClient(service, transport),

@@ -78,6 +78,10 @@ Exit codes:
 
 /** Runs the command line `args` (without `node` and the script) and sets the exit code of the process. */
 export async function main(args: readonly string[]): Promise<void> {
+  // Who reads our output may stop reading, as `head` does: that ends us, and is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.failed);
+  });
   try {
     const program = new Command('gap-junction')
       .description(

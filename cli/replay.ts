@@ -61,6 +61,7 @@ export function sandboxReplay(files: {
         fuel: outcome.fuel,
         outputDigest: createHash('sha256').update(outcome.output).digest(),
         outputBytes: BigInt(outcome.output.byteLength),
+        sleptNs: outcome.sleptNs,
         stopStateDigest: outcome.stopStateDigest,
       };
     } finally {

@@ -22,6 +22,8 @@ export interface ReplayOutcome {
   /** SHA-256 of the output, 32 bytes. */
   readonly outputDigest: Uint8Array;
   readonly outputBytes: bigint;
+  /** What it slept, in nanoseconds. */
+  readonly sleptNs: bigint;
   /** `stopStateDigest` of the memories at OUT_OF_FUEL; null at other ends. */
   readonly stopStateDigest: Uint8Array | null;
 }
@@ -63,7 +65,7 @@ function problemOfStop(receipt: CheckedReceipt, outcome: ReplayOutcome): string 
   }
   if (outcome.stopStateDigest === null) return 'the replay has no stop state digest';
   return sameBytes(outcome.stopStateDigest, receipt.stopStateDigest)
-    ? null
+    ? problemOfSleep(receipt, outcome)
     : `its memories at ${receipt.fuel} fuel are ${digestText(outcome.stopStateDigest)}, the receipt says ${digestText(receipt.stopStateDigest)}`;
 }
 
@@ -76,8 +78,15 @@ function problemOfOutcome(receipt: CheckedReceipt, outcome: ReplayOutcome): stri
   }
   const { output } = receipt;
   return outcome.outputBytes === output.sizeBytes && sameBytes(outcome.outputDigest, output.digest)
-    ? null
+    ? problemOfSleep(receipt, outcome)
     : `its output is ${digestText(outcome.outputDigest)} of ${outcome.outputBytes} bytes, the receipt says ${digestText(output.digest)} of ${output.sizeBytes}`;
+}
+
+/** Sleep shortens the deadline and so the floor of a stop: a node may not make any up. */
+function problemOfSleep({ sleptNs }: CheckedReceipt, outcome: ReplayOutcome): string | null {
+  return outcome.sleptNs === sleptNs
+    ? null
+    : `it slept ${outcome.sleptNs} ns, the receipt says ${sleptNs}`;
 }
 
 function endText({ end, endDetail }: { readonly end: JobEnd; readonly endDetail: string }): string {

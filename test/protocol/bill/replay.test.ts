@@ -31,6 +31,7 @@ describe('replaying a bill', () => {
     fuel: 12_345_678n,
     outputDigest: digest(Buffer.from('output')),
     outputBytes: 6n,
+    sleptNs: 0n,
     stopStateDigest: null,
   };
 
@@ -50,6 +51,7 @@ describe('replaying a bill', () => {
     { fuel: 12_345_679n },
     { outputDigest: digest(Buffer.from('outpux')) },
     { outputBytes: 7n },
+    { sleptNs: 1n },
   ];
   for (const difference of differences) {
     it(`another ${Object.keys(difference).join()} refutes it`, async () => {
@@ -107,6 +109,7 @@ describe('replaying a bill', () => {
       { ...outOfFuel, stopStateDigest: digest(Buffer.from('others')) },
       { ...outOfFuel, stopStateDigest: null },
       { ...outOfFuel, end: JobEnd.SUCCEEDED },
+      { ...outOfFuel, sleptNs: 1n },
     ]) {
       const replay = (): Promise<ReplayOutcome> => Promise.resolve(outcome);
       expect(await broken(bill, { replay })).to.deep.equal(['replay']);

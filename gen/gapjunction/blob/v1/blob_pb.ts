@@ -243,8 +243,10 @@ export const BlobService: GenService<{
    * Stores a blob. The first message says what comes, the others carry it in order. A blob that is
    * already there is accepted without its bytes: end the stream after the first message.
    *
-   * Errors, by reason: DIGEST_MISMATCH, SIZE_MISMATCH, BLOB_TOO_LARGE (INVALID_ARGUMENT), OFFSET_MISMATCH
-   * (FAILED_PRECONDITION, metadata `offset`): go on from there. STORAGE_FULL (RESOURCE_EXHAUSTED).
+   * Errors, by reason: DIGEST_MISMATCH, SIZE_MISMATCH, BLOB_TOO_LARGE, UPLOAD_OUT_OF_ORDER,
+   * ATTEMPT_NOT_YOURS (INVALID_ARGUMENT). OFFSET_MISMATCH (FAILED_PRECONDITION, metadata `offset`),
+   * UPLOAD_TAKEN_OVER, BLOB_ERASED (ABORTED): ask GetUploadOffset and go on from there. STORAGE_FULL
+   * (RESOURCE_EXHAUSTED): the client's share, or the disk. NOT_FOUND: no such attempt is leased to the node.
    *
    * @generated from rpc gapjunction.blob.v1.BlobService.Upload
    */
@@ -256,6 +258,8 @@ export const BlobService: GenService<{
   /**
    * How much of a blob is stored, to go on after a cut. 0 for an unknown one.
    *
+   * Errors, by reason: ATTEMPT_NOT_YOURS (INVALID_ARGUMENT), NOT_FOUND, as in Upload.
+   *
    * @generated from rpc gapjunction.blob.v1.BlobService.GetUploadOffset
    */
   getUploadOffset: {
@@ -266,6 +270,9 @@ export const BlobService: GenService<{
   /**
    * Sends a blob in chunks of at most 256 KiB, in order.
    *
+   * Errors, by reason: BLOB_UNKNOWN (NOT_FOUND), ATTEMPT_NOT_YOURS (INVALID_ARGUMENT), OFFSET_BEYOND_END
+   * (OUT_OF_RANGE).
+   *
    * @generated from rpc gapjunction.blob.v1.BlobService.Download
    */
   download: {
@@ -275,7 +282,7 @@ export const BlobService: GenService<{
   },
   /**
    * Ends the client's use of a blob. FAILED_PRECONDITION (reason BLOB_IN_USE) while a job that has not
-   * ended needs it.
+   * ended needs it; NOT_FOUND (BLOB_UNKNOWN) for one that the client does not use.
    *
    * @generated from rpc gapjunction.blob.v1.BlobService.DeleteBlob
    */

@@ -383,7 +383,8 @@ export const EnrolmentService: GenService<{
    * CSR_EXTENSION_REFUSED (asks for a CA or for names), KEY_MISMATCH (not the state's key): all
    * INVALID_ARGUMENT. STATE_UNKNOWN (never given, or its 10 minutes are over), CODE_UNKNOWN,
    * CODE_USED, ACCOUNT_UNVERIFIED (metadata `missing` says what), CERTIFICATE_UNUSABLE:
-   * FAILED_PRECONDITION. ALREADY_BOUND: ALREADY_EXISTS; ask again with `replace`. STRIPE_UNAVAILABLE:
+   * FAILED_PRECONDITION. ALREADY_BOUND: ALREADY_EXISTS; ask again with `replace`. ENROLMENT_OVERTAKEN:
+   * ABORTED; another request with this state, or for this account, came first. STRIPE_UNAVAILABLE:
    * UNAVAILABLE; the same request may be sent again.
    *
    * @generated from rpc gapjunction.node.v1.EnrolmentService.Enrol
@@ -397,7 +398,8 @@ export const EnrolmentService: GenService<{
    * Issues a certificate for a new key of the calling node, under the same node id. The older
    * certificate works until it ends. The same key and counter get the same answer again.
    *
-   * Errors, by reason: the CSR's as in Enrol; RENEWAL_SUPERSEDED (FAILED_PRECONDITION): the counter is
+   * Errors, by reason: the CSR's as in Enrol; KEY_REUSED (INVALID_ARGUMENT): the node had this key before;
+   * RENEWAL_SUPERSEDED (FAILED_PRECONDITION): the counter is
    * not the next one; this copy of the node's files is older than its last renewal, enrol with
    * `replace`.
    *
