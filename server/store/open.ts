@@ -1,5 +1,6 @@
 // Opens the database that the configuration names, brings its tables up to date, and takes the lock that
 // keeps a second server away while parts of the control plane live in this process.
+import { PGlite } from '@electric-sql/pglite';
 import { MikroORM, type Options } from '@mikro-orm/core';
 import { Migrator } from '@mikro-orm/migrations';
 import { PgliteDriver } from '@mikro-orm/pglite';
@@ -12,6 +13,7 @@ import { lockFolder } from './folder-lock.ts';
 import type { StoreLocation } from './location.ts';
 import { migrations } from './migrations.ts';
 import { pgliteFolder, type PgliteFolder } from './pglite-folder.ts';
+import { PreparedPglite } from './prepared-pglite.ts';
 import { query } from './query.ts';
 import type { EntityManager, Store } from './store.ts';
 
@@ -37,12 +39,15 @@ const MAX_POSTGRESQL_CONNECTIONS = 16;
 
 const INT8 = 20;
 const BYTEA = 17;
+/** date, timestamp, timestamptz, interval: the ORM reads their text. */
+const TIME_TYPES = [1082, 1114, 1184, 1186];
 
 /**
  * int8 as text and bytea as a Buffer, as PostgreSQL's driver has them. PGlite would answer a number that
  * loses digits, and takes 100 ms to write a megabyte in hex.
  */
 const PGLITE_PARSERS = {
+  ...Object.fromEntries(TIME_TYPES.map((type) => [type, (text: string) => text])),
   [INT8]: (text: string) => text,
   [BYTEA]: (text: string) => Buffer.from(text.slice('\\x'.length), 'hex'),
 };
@@ -79,15 +84,21 @@ async function openPglite(
     folder = pgliteFolder(location.path);
   }
   const useTemplate = template !== undefined && (folder?.isNew ?? true);
+  const pglite = new PreparedPglite(
+    await PGlite.create({
+      dataDir: folder?.path ?? 'memory://',
+      parsers: PGLITE_PARSERS,
+      serializers: PGLITE_SERIALIZERS,
+      ...(useTemplate && { loadDataDir: template }),
+    }),
+  );
+  stops.add(() => pglite.close());
   const orm = await MikroORM.init({
     ...ormOptions,
     driver: PgliteDriver,
-    dbName: folder?.path ?? 'memory://',
-    driverOptions: {
-      parsers: PGLITE_PARSERS,
-      serializers: PGLITE_SERIALIZERS,
-      ...(useTemplate ? { loadDataDir: keptByReference(template) } : {}),
-    },
+    dbName: 'memory://',
+    // By a function: the options are copied deeply.
+    driverOptions: { pglite: () => pglite },
   } as Partial<Options>);
   stops.add(() => orm.close(true));
   await orm.migrator.up();
@@ -151,14 +162,6 @@ async function requireVersion(em: EntityManager): Promise<void> {
       `opening the database of GJ_DATABASE_URL: its version is ${version}, and PostgreSQL 15 (${MIN_POSTGRESQL_VERSION}) or newer is needed`,
     );
   }
-}
-
-/**
- * MikroORM copies its options deeply, which breaks a Blob, but keeps by reference whatever has an
- * asynchronous `clone`.
- */
-function keptByReference(template: Blob): Blob {
-  return Object.assign(template, { clone: async () => template });
 }
 
 /** Both drivers speak PostgreSQL; their EntityManagers differ in nothing but the driver's name. */
