@@ -236,8 +236,7 @@ export interface BillSignatures {
 }
 
 /**
- * Stores signatures and ends the jobs that waited for them, in one statement; answers those that did. A
- * signature that stands already stays, and is what counts.
+ * Stores signatures and ends the jobs that waited for them; answers those that did. A signature that stands already stays, and is what counts.
  */
 export async function saveSignatures(
   em: EntityManager,
@@ -248,6 +247,13 @@ export async function saveSignatures(
     settlement: hexOf(settlementSignature),
     order_signature: orderSignature === null ? null : hexOf(orderSignature),
   }));
+  // Everyone locks jobs first, in the order of their ids: no two batches wait for each other in a circle.
+  await query(
+    em,
+    `select job_id from job where job_id in (select jsonb_array_elements_text($1::jsonb))
+      order by job_id for update`,
+    [JSON.stringify(rows.map(({ job_id }) => job_id))],
+  );
   const ended = await query<{ job_id: string }>(
     em,
     `with signature as (

@@ -61,6 +61,8 @@ export interface WorkWorldOptions {
   /** The control plane's signer as it is to be. */
   readonly signer?: (real: Signer) => Signer;
   readonly queueTimeoutMs?: number;
+  /** PGlite in memory unless told otherwise; closed with the world. */
+  readonly store?: OpenStore;
 }
 
 export class WorkWorld {
@@ -129,10 +131,12 @@ export class WorkWorld {
       chain: issued.chain,
       sign: async (bytes) => issued.signer.sign(bytes),
     };
-    const store = await openStore(
-      { kind: 'memory' },
-      { clock: systemClock, exclusive: true, template: await storeTemplate() },
-    );
+    const store =
+      options.store ??
+      (await openStore(
+        { kind: 'memory' },
+        { clock: systemClock, exclusive: true, template: await storeTemplate() },
+      ));
     const world = new WorkWorld({
       store,
       authority,

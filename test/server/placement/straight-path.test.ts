@@ -4,6 +4,10 @@ import { BillSchema, JobEnd } from '#gen/gapjunction/job/v1/bill_pb';
 import { AttemptState, JobState } from '#gen/gapjunction/job/v1/job_pb';
 import { digest } from '../../../protocol/bill/digest.ts';
 import { verifyBill } from '../../../protocol/bill/verify.ts';
+import { systemClock } from '../../../server/clock.ts';
+import { openStore } from '../../../server/store/open.ts';
+import { whenAll } from '../../all.ts';
+import { type Postgresql, startPostgresql } from '../../fakes/postgresql.ts';
 import { earnings, WorkWorld } from '../work-world.ts';
 
 describe('a job on its straight path', () => {
@@ -56,6 +60,57 @@ describe('a job on its straight path', () => {
     expect(report.ok).to.equal(true);
     const read = await world.blobs.readAll(digest(output), 1_000);
     expect(Buffer.from(read).toString()).to.equal('the output');
+    expect(world.failures).to.deep.equal([]);
+  });
+});
+
+whenAll('jobs on PostgreSQL', () => {
+  let postgresql: Postgresql;
+  let world: WorkWorld;
+  before(async () => {
+    postgresql = await startPostgresql();
+    const store = await openStore(
+      { kind: 'postgresql', url: postgresql.newDatabase() },
+      { clock: systemClock, exclusive: true },
+    );
+    world = await WorkWorld.open({ store });
+  });
+  after(async () => {
+    await world.close();
+    await postgresql.stop();
+  });
+
+  it('many at once, some failing, some cancelled: each ends once, and the books are even', async () => {
+    const nodes = await Promise.all([world.node(), world.node(), world.node()]);
+    let orders = 0;
+    for (const node of nodes) {
+      node.connect(4);
+      void node.serve(4, (received) =>
+        ++orders % 5 === 0
+          ? node.complete(received, { end: JobEnd.NODE_FAULT, fuel: 0n })
+          : node.complete(received, { output: Buffer.from(received.order.jobId) }),
+      );
+    }
+    const clients = await Promise.all([world.client(), world.client()]);
+    const moduleDigest = (await Promise.all(clients.map((client) => client.register())))[0]!;
+    const outcomes = await Promise.all(
+      clients.flatMap((client) =>
+        Array.from({ length: 20 }, async (_, index) => {
+          const { jobId } = await client.submit({
+            moduleDigest,
+            input: { case: 'inlineInput', value: Buffer.from(`input ${index}`) },
+          });
+          if (index % 7 === 0) await world.jobs.cancelJob({ jobId } as never, client.context);
+          return client.outcome(jobId);
+        }),
+      ),
+    );
+    expect(outcomes.every(({ job }) => job?.state === JobState.ENDED)).to.equal(true);
+    for (const client of clients) expect((await client.balance()).heldMicrocents).to.equal(0n);
+    expect(await world.ledgerSum()).to.equal(0n);
+    const paid = outcomes.filter(({ bill }) => bill !== undefined).length;
+    const settled = await Promise.all(nodes.map((node) => earnings(world, node)));
+    expect(settled.reduce((sum, { settledJobs }) => sum + settledJobs, 0n)).to.equal(BigInt(paid));
     expect(world.failures).to.deep.equal([]);
   });
 });
