@@ -92,7 +92,7 @@ export class Acknowledgements {
   }
 
   async #write(batch: readonly Acknowledgement[]): Promise<readonly AcknowledgementVerdict[]> {
-    const { changes, verdicts } = await this.#store.transaction(async (em) => {
+    const { changes, verdicts, passedOver } = await this.#store.transaction(async (em) => {
       const { records, nowMs } = await lockJobsOfAttempts(em, batch);
       const byAttempt = new Map(
         records.flatMap(({ job }) => {
@@ -115,13 +115,15 @@ export class Acknowledgements {
         return { kind: 'held', cancelRequested: job.cancelRequested };
       });
       await saveJobs(em, saved);
-      return { changes: saved, verdicts: said };
+      // Placement passes over a job that is locked: who locked a queued one has to wake it.
+      const queued = records.map(({ job }) => job).filter(({ state }) => state.kind === 'queued');
+      return { changes: saved, verdicts: said, passedOver: queued };
     });
     for (const { job } of changes) {
       const attempt = currentAttempt(job);
       if (attempt !== null) this.#leases.held.add({ ...attempt, jobId: job.jobId });
     }
-    this.#leases.announce(changes.map(({ job }) => job));
+    this.#leases.announce([...changes.map(({ job }) => job), ...passedOver]);
     return verdicts;
   }
 }

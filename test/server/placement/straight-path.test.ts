@@ -77,7 +77,7 @@ whenAll('jobs on PostgreSQL', () => {
   });
   after(async () => {
     await world.close();
-    await postgresql.stop();
+    postgresql.stop();
   });
 
   it('many at once, some failing, some cancelled: each ends once, and the books are even', async () => {
