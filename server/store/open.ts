@@ -56,6 +56,13 @@ const PGLITE_SERIALIZERS = {
     `\\x${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')}`,
 };
 
+/**
+ * PGlite has no autovacuum, so nobody tells its planner that a table has grown, and a kept plan that reads
+ * the whole of a small table would read the whole of a large one for ever. Ours are all looked up by index.
+ */
+const PGLITE_PLANS =
+  'set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off';
+
 /** As `server_version_num` has it. */
 const MIN_POSTGRESQL_VERSION = 150_000;
 
@@ -84,14 +91,14 @@ async function openPglite(
     folder = pgliteFolder(location.path);
   }
   const useTemplate = template !== undefined && (folder?.isNew ?? true);
-  const pglite = new PreparedPglite(
-    await PGlite.create({
-      dataDir: folder?.path ?? 'memory://',
-      parsers: PGLITE_PARSERS,
-      serializers: PGLITE_SERIALIZERS,
-      ...(useTemplate && { loadDataDir: template }),
-    }),
-  );
+  const database = await PGlite.create({
+    dataDir: folder?.path ?? 'memory://',
+    parsers: PGLITE_PARSERS,
+    serializers: PGLITE_SERIALIZERS,
+    ...(useTemplate && { loadDataDir: template }),
+  });
+  await database.exec(PGLITE_PLANS);
+  const pglite = new PreparedPglite(database);
   stops.add(() => pglite.close());
   const orm = await MikroORM.init({
     ...ormOptions,

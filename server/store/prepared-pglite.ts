@@ -13,6 +13,14 @@ const MAX_STATEMENTS = 500;
 /** Longer ones are lists of rows, each text once. */
 const MAX_STATEMENT_CHARACTERS = 16_384;
 
+/**
+ * PGlite has no autovacuum: without us its planner would never learn that a table has grown, and updated
+ * rows would leave their old versions for ever. So often after a start as the tables double, then each
+ * so many transactions: about every two minutes of full load.
+ */
+const FIRST_VACUUM_TRANSACTIONS = 64;
+const MAX_VACUUM_TRANSACTIONS = 10_000;
+
 const PREPARABLE = /^\s*(select|insert|update|delete|with)\b/i;
 const TRANSACTION_COMMAND = /^\s*(begin|commit|rollback|savepoint|release)\b/i;
 
@@ -34,6 +42,8 @@ export class PreparedPglite implements Queries {
   /** By text, least recently used first. */
   readonly #statements = new Map<string, Statement>();
   #named = 0;
+  #vacuumEvery = FIRST_VACUUM_TRANSACTIONS;
+  #sinceVacuum = 0;
 
   constructor(pglite: PGlite) {
     this.#pglite = pglite;
@@ -79,8 +89,17 @@ export class PreparedPglite implements Queries {
         throw error;
       }
       await this.#command('commit');
+      await this.#vacuumWhenDue();
       return result;
     });
+  }
+
+  async #vacuumWhenDue(): Promise<void> {
+    this.#sinceVacuum += 1;
+    if (this.#sinceVacuum < this.#vacuumEvery) return;
+    this.#sinceVacuum = 0;
+    this.#vacuumEvery = Math.min(2 * this.#vacuumEvery, MAX_VACUUM_TRANSACTIONS);
+    await this.#command('vacuum (analyze)');
   }
 
   async #command(sql: string): Promise<readonly Message[]> {
