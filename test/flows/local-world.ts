@@ -1,0 +1,199 @@
+// A whole system of real processes for one story: what a test kills is what an owner's machine kills.
+import { randomUUID, X509Certificate } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { expect } from 'chai';
+
+import { BillingService, EarningsService } from '#gen/gapjunction/billing/v1/billing_pb';
+import type { Bill } from '#gen/gapjunction/job/v1/bill_pb';
+import { JobService, JobState, type Job, type JobSpecSchema } from '#gen/gapjunction/job/v1/job_pb';
+
+import { openFolder } from '../../agent/folder.ts';
+import { openIdentity } from '../../agent/identity/identity.ts';
+import { certificatesPem } from '../../cli/admin/certificate-request.ts';
+import { openConnection, type Connection } from '../../cli/connection.ts';
+import {
+  enrolAgent,
+  openClient,
+  runAgent,
+  runCommandLine,
+  startControlPlane,
+  stopControlPlane,
+  type ControlPlane,
+  type EnrolledAgent,
+  type LocalClient,
+} from '../../cli/local-system.ts';
+import { pushModule } from '../../cli/module/push.ts';
+import type { Program } from '../../cli/processes.ts';
+import { sandboxReplay } from '../../cli/replay.ts';
+import { verifyBill } from '../../protocol/bill/verify.ts';
+import { systemClock } from '../../server/clock.ts';
+import { ledgerSum } from '../../server/ledger/ledger-store.ts';
+import { openStore } from '../../server/store/open.ts';
+import { storeTemplate } from '../fakes/store-template.ts';
+
+/** A beat each half second: a node that was killed is missed in two seconds. */
+const SERVER_ARGS = ['--heartbeat-interval-ms=500'] as const;
+
+export interface EndedJob {
+  readonly job: Job;
+  readonly bill: Bill | undefined;
+}
+
+type Spec = Omit<MessageInitShape<typeof JobSpecSchema>, '$typeName' | 'moduleDigest'>;
+
+export class LocalWorld {
+  readonly #folder: string;
+  readonly #client: LocalClient;
+  readonly #connections: Connection[] = [];
+  readonly #agents: Program[] = [];
+  #controlPlane: ControlPlane;
+  #asClient: Connection;
+
+  private constructor(folder: string, controlPlane: ControlPlane, client: LocalClient) {
+    this.#folder = folder;
+    this.#controlPlane = controlPlane;
+    this.#client = client;
+    this.#asClient = this.#connect(client);
+  }
+
+  static async start(): Promise<LocalWorld> {
+    const folder = mkdtempSync(join(tmpdir(), 'gap-junction-flow-'));
+    // The first start of PGlite takes seconds and is not what is tried here.
+    const store = await openStore(storeIn(folder), {
+      clock: systemClock,
+      exclusive: true,
+      template: await storeTemplate(),
+    });
+    await store.close();
+    const controlPlane = await startControlPlane({
+      dataDir: folder,
+      port: 0,
+      serverArgs: SERVER_ARGS,
+    });
+    const dataDir = join(folder, 'client');
+    const client = await openClient(controlPlane, { dataDir, name: 'A client' });
+    return new LocalWorld(folder, controlPlane, client);
+  }
+
+  /** Enrols a machine for an account of its own. */
+  async enrol(accountName: string): Promise<EnrolledAgent> {
+    const dataDir = join(this.#folder, accountName);
+    return enrolAgent(this.#controlPlane, { dataDir, accountName });
+  }
+
+  async run({ dataDir }: EnrolledAgent): Promise<Program> {
+    const agent = await runAgent(this.#controlPlane, { dataDir });
+    this.#agents.push(agent);
+    return agent;
+  }
+
+  async submit(module: Uint8Array, spec: Spec = {}): Promise<string> {
+    const { blob } = await pushModule(this.#asClient, module);
+    const { job } = await this.#asClient.client(JobService).submitJob({
+      requestId: randomUUID(),
+      spec: { ...spec, moduleDigest: blob?.digest ?? new Uint8Array() },
+    });
+    return job?.jobId ?? '';
+  }
+
+  /** Watches the job to its end and bill. */
+  async watch(jobId: string): Promise<EndedJob> {
+    let last: EndedJob | undefined;
+    for await (const { job, bill } of this.#asClient.client(JobService).watchJob({ jobId })) {
+      if (job !== undefined) last = { job, bill };
+    }
+    if (last?.job.state !== JobState.ENDED) throw new Error(`The job '${jobId}' did not end`);
+    return last;
+  }
+
+  /** Every check of the bill, with the job run again here. */
+  async expectReplays(
+    { bill }: EndedJob,
+    files: { readonly module: Uint8Array; readonly input: Uint8Array },
+  ): Promise<void> {
+    if (bill === undefined) throw new Error('The job has no bill');
+    const report = await verifyBill(bill, {
+      rootCertificate: new X509Certificate(readFileSync(this.#controlPlane.ca)),
+      replay: sandboxReplay(files),
+    });
+    expect(report.checks.filter(({ status }) => status !== 'ok')).to.deep.equal([]);
+    expect(report.ok).to.equal(true);
+  }
+
+  async balance() {
+    return this.#asClient.client(BillingService).getBalance({});
+  }
+
+  /** What the node was paid, as it sees it. */
+  async earnings({ dataDir }: EnrolledAgent) {
+    const { chain, key } = openIdentity(openFolder(dataDir));
+    const connection = this.#track(
+      openConnection(this.#controlPlane.address, {
+        ca: readFileSync(this.#controlPlane.ca),
+        cert: certificatesPem(chain),
+        key: key.privateKey.export({ type: 'pkcs8', format: 'pem' }),
+      }),
+    );
+    return connection.client(EarningsService).getEarnings({});
+  }
+
+  /** Kills the control plane without a word and starts it again where it was. */
+  async killAndRestartServer(): Promise<void> {
+    const { server, address, stripe } = this.#controlPlane;
+    await server.stop('SIGKILL');
+    const again = runCommandLine('server', {
+      args: [
+        `--port=${new URL(`https://${address}`).port}`,
+        `--data-dir=${join(this.#folder, 'server')}`,
+        '--stripe=simulator',
+        `--stripe-simulator-url=${stripe}`,
+        '--json',
+        ...SERVER_ARGS,
+      ],
+    });
+    this.#controlPlane = { ...this.#controlPlane, server: again };
+    await again.event('ready');
+    this.#asClient = this.#connect(this.#client);
+  }
+
+  /** Ends every program and answers the sum over all postings of the books that are left. */
+  async stopAndSumBooks(): Promise<bigint> {
+    await this.#stopPrograms();
+    const store = await openStore(storeIn(this.#folder), { clock: systemClock, exclusive: true });
+    try {
+      return await store.read((em) => ledgerSum(em));
+    } finally {
+      await store.close();
+    }
+  }
+
+  async dispose(): Promise<void> {
+    await this.#stopPrograms();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  async #stopPrograms(): Promise<void> {
+    for (const connection of this.#connections.splice(0)) connection.close();
+    await Promise.all(this.#agents.map((agent) => agent.stop()));
+    await stopControlPlane(this.#controlPlane);
+  }
+
+  #connect({ cert, key }: LocalClient): Connection {
+    const { address, ca } = this.#controlPlane;
+    const files = { ca: readFileSync(ca), cert: readFileSync(cert), key: readFileSync(key) };
+    return this.#track(openConnection(address, files));
+  }
+
+  #track(connection: Connection): Connection {
+    this.#connections.push(connection);
+    return connection;
+  }
+}
+
+function storeIn(folder: string) {
+  return { kind: 'folder', path: join(folder, 'server') } as const;
+}
