@@ -84,7 +84,7 @@ export async function startControlPlane(options: LocalOptions): Promise<ControlP
     const ready = await server.event('ready', signal);
     return {
       address: String(ready['address']),
-      publicUrl: String(ready['publicUrl'] ?? ''),
+      publicUrl: String(ready['publicUrl']),
       ca: String(ready['ca']),
       caFingerprint: String(ready['caFingerprint']),
       operator: ready['operator'] as Credentials,

@@ -165,7 +165,9 @@ export class PreparedPglite implements Queries {
   #textOf(value: unknown, type: number | undefined): string | null {
     if (value === null || value === undefined) return null;
     const serializer = type === undefined ? undefined : this.#pglite.serializers[type];
-    return serializer === undefined ? String(value) : serializer(value);
+    return serializer === undefined
+      ? `${value as string | number | bigint | boolean}`
+      : serializer(value);
   }
 
   #resultsOf<Row>(messages: readonly Message[]): Results<Row> {
