@@ -6,7 +6,7 @@ import wabt from 'wabt';
 
 import { ClientAdminService } from '#gen/gapjunction/admin/v1/client_admin_pb';
 import { BlobService } from '#gen/gapjunction/blob/v1/blob_pb';
-import { Entry, type Bill, type LimitsSchema } from '#gen/gapjunction/job/v1/bill_pb';
+import { Entry, type Bill, type Grant, type LimitsSchema } from '#gen/gapjunction/job/v1/bill_pb';
 import { JobService, JobState, type Job } from '#gen/gapjunction/job/v1/job_pb';
 
 import { downloadBlob, uploadBlob } from '../../cli/blobs.ts';
@@ -61,17 +61,18 @@ export async function wasmOf(text: string): Promise<Uint8Array> {
 
 export interface JobOptions {
   readonly input?: Uint8Array;
+  readonly grants?: Grant[];
   readonly limits?: MessageInitShape<typeof LimitsSchema> & { readonly $typeName?: never };
 }
 
 export class ClientOfJobs {
   readonly jobs: Client<typeof JobService>;
-  readonly #blobs: Client<typeof BlobService>;
+  readonly blobs: Client<typeof BlobService>;
   readonly #modules = new Map<string, Promise<Uint8Array>>();
 
   private constructor(controlPlane: ControlPlane, identity: Identity) {
     this.jobs = controlPlane.clientFor(JobService, identity);
-    this.#blobs = controlPlane.clientFor(BlobService, identity);
+    this.blobs = controlPlane.clientFor(BlobService, identity);
   }
 
   /** A new client with ten dollars. */
@@ -86,13 +87,25 @@ export class ClientOfJobs {
   }
 
   /** Submits a job of the module in this text; answers its id. */
-  async submit(text: string, { input = new Uint8Array(), limits = {} }: JobOptions = {}) {
+  async submit(
+    text: string,
+    { input = new Uint8Array(), grants = [], limits = {} }: JobOptions = {},
+  ) {
+    return this.submitModule(await this.#module(text), { input, grants, limits });
+  }
+
+  /** Submits a job of a registered module; answers its id. */
+  async submitModule(
+    moduleDigest: Uint8Array,
+    { input = new Uint8Array(), grants = [], limits = {} }: JobOptions = {},
+  ) {
     const { job } = await this.jobs.submitJob({
       requestId: randomUUID(),
       spec: {
-        moduleDigest: await this.#module(text),
+        moduleDigest,
         input: { case: 'inlineInput', value: input },
         entry: Entry.RUN,
+        grants,
         limits: { outputBytes: 4n * 2n ** 20n, ...limits },
       },
     });
@@ -124,19 +137,20 @@ export class ClientOfJobs {
 
   async outputOf({ output }: Job): Promise<Uint8Array> {
     if (output === undefined) throw new Error('The job has no output');
-    return downloadBlob(this.#blobs, output);
+    return downloadBlob(this.blobs, output);
   }
 
   #module(text: string): Promise<Uint8Array> {
     const known = this.#modules.get(text);
     if (known !== undefined) return known;
-    const registered = this.#register(text);
+    const registered = wasmOf(text).then((bytes) => this.register(bytes));
     this.#modules.set(text, registered);
     return registered;
   }
 
-  async #register(text: string): Promise<Uint8Array> {
-    const digest = await uploadBlob(this.#blobs, await wasmOf(text));
+  /** Uploads a module and has it checked; answers its digest. */
+  async register(bytes: Uint8Array): Promise<Uint8Array> {
+    const digest = await uploadBlob(this.blobs, bytes);
     await this.jobs.registerModule({ digest });
     return digest;
   }
