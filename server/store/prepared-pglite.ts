@@ -77,6 +77,11 @@ export class PreparedPglite implements Queries {
     });
   }
 
+  /** The whole database as one file, to start others from. */
+  async dumpDataDir(compression?: 'none' | 'gzip' | 'auto'): Promise<File | Blob> {
+    return this.#transactions.runExclusive(() => this.#pglite.dumpDataDir(compression));
+  }
+
   /** Commits when `work` resolves, rolls back when it rejects. */
   async transaction<T>(work: (queries: Queries) => Promise<T>): Promise<T> {
     return this.#transactions.runExclusive(async () => {
