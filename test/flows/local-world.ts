@@ -8,12 +8,14 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { expect } from 'chai';
 
 import { BillingService, EarningsService } from '#gen/gapjunction/billing/v1/billing_pb';
+import { BlobService } from '#gen/gapjunction/blob/v1/blob_pb';
 import type { Bill } from '#gen/gapjunction/job/v1/bill_pb';
 import { JobService, JobState, type Job, type JobSpecSchema } from '#gen/gapjunction/job/v1/job_pb';
 
 import { openFolder } from '../../agent/folder.ts';
 import { openIdentity } from '../../agent/identity/identity.ts';
 import { certificatesPem } from '../../cli/admin/certificate-request.ts';
+import { downloadBlob } from '../../cli/blobs.ts';
 import { openConnection, type Connection } from '../../cli/connection.ts';
 import {
   enrolAgent,
@@ -108,6 +110,11 @@ export class LocalWorld {
     }
     if (last?.job.state !== JobState.ENDED) throw new Error(`The job '${jobId}' did not end`);
     return last;
+  }
+
+  async outputOf({ job: { output } }: EndedJob): Promise<Uint8Array> {
+    if (output === undefined) throw new Error('The job has no output');
+    return downloadBlob(this.#asClient.client(BlobService), output);
   }
 
   /** Every check of the bill, with the job run again here. */

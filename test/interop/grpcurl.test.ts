@@ -16,8 +16,9 @@ const LIST_NODES = 'gapjunction.admin.v1.NodeAdminService/ListNodes';
 
 /** For whoever may not ask by reflection: the contract from its file. */
 const protoFile = (path: string) => [
-  ...['-import-path', PROTO, '-import-path', THIRD_PARTY],
-  ...['-proto', path],
+  `-import-path=${PROTO}`,
+  `-import-path=${THIRD_PARTY}`,
+  `-proto=${path}`,
 ];
 
 /** Every service that the contract declares. */

@@ -1,17 +1,13 @@
 import { expect } from 'chai';
-import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { buildGuests } from '../../examples/guests/build.ts';
 import type { GuestName } from '../../examples/guests/build.ts';
 import { whenAll } from '../all.ts';
+import { compileC, compileGo, gofmtSource, ROT13, WORDS } from './compilers.ts';
 import { specOf } from './guests.ts';
 import { withPool } from './pool.ts';
-
-const GUESTS = join(import.meta.dirname, '../../examples/guests');
-const execute = promisify(execFile);
 
 describe('the example guests', () => {
   const { run } = withPool(1);
@@ -109,20 +105,8 @@ whenAll('programs of other compilers, stdin to stdout', () => {
     return { ...outcome, text: Buffer.from(outcome.output).toString() };
   }
 
-  async function clang(source: string, name: string): Promise<void> {
-    const target = join(folder, name);
-    await execute('clang', ['--target=wasm32-wasi', '--sysroot=/usr', '-O2', source, '-o', target]);
-  }
-
-  async function goBuild(source: string, name: string): Promise<void> {
-    await execute('go', ['build', '-o', join(folder, name), source], {
-      cwd: source.endsWith('.go') ? GUESTS : source,
-      env: { ...process.env, GOOS: 'wasip1', GOARCH: 'wasm', GOFLAGS: '-mod=mod' },
-    });
-  }
-
   it('C: rot13', async () => {
-    await clang(join(GUESTS, 'c/rot13.c'), 'rot13.wasm');
+    await compileC(ROT13, join(folder, 'rot13.wasm'));
     const { end, text } = await command('rot13.wasm', 'Hello, World!\n');
     expect({ end, text }).to.deep.equal({ end: 'SUCCEEDED', text: 'Uryyb, Jbeyq!\n' });
   });
@@ -147,7 +131,7 @@ whenAll('programs of other compilers, stdin to stdout', () => {
          return 7;
        }`,
     );
-    await clang(join(folder, 'look.c'), 'look.wasm');
+    await compileC(join(folder, 'look.c'), join(folder, 'look.wasm'));
     const { end, detail, text, sleptNs } = await command('look.wasm', '');
     expect({ end, detail, text, sleptNs }).to.deep.equal({
       end: 'GUEST_FAILED',
@@ -158,7 +142,7 @@ whenAll('programs of other compilers, stdin to stdout', () => {
   });
 
   it('Go: counts words', async () => {
-    await goBuild(join(GUESTS, 'go/main.go'), 'words.wasm');
+    await compileGo(WORDS, join(folder, 'words.wasm'));
     const { end, text } = await command('words.wasm', 'to be or not to be, that is\n');
     expect({ end, text }).to.deep.equal({
       end: 'SUCCEEDED',
@@ -167,8 +151,7 @@ whenAll('programs of other compilers, stdin to stdout', () => {
   });
 
   it('Go: gofmt, which nobody wrote for this', async () => {
-    const { stdout } = await execute('go', ['env', 'GOROOT']);
-    await goBuild(join(stdout.trim(), 'src/cmd/gofmt'), 'gofmt.wasm');
+    await compileGo(await gofmtSource(), join(folder, 'gofmt.wasm'));
     const { end, text } = await command('gofmt.wasm', 'package x\nfunc  f( ) {\nx:=1;_=x }\n');
     expect({ end, text }).to.deep.equal({
       end: 'SUCCEEDED',
