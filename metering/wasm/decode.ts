@@ -19,12 +19,14 @@ import {
   MAX_MEMORIES,
   MAX_MODULE_BYTES,
   MAX_SEGMENTS,
+  MAX_TABLE_ELEMENTS,
   MAX_TABLES,
 } from './limits.ts';
 import { readMemorySection, refuseSecondMemory } from './memory-section.ts';
-import { EMPTY_MODULE, functionTypes, indexSpaces, type WasmModule } from './module.ts';
+import { EMPTY_MODULE, functionTypes, indexSpaces, tableTypes, type WasmModule } from './module.ts';
 import { Opcode } from './opcode.ts';
 import { OperatorReader } from './operator-reader.ts';
+import { PassedValues } from './passed-values.ts';
 import { readTableSection } from './table-section.ts';
 
 const MAGIC = [0x00, 0x61, 0x73, 0x6d];
@@ -167,10 +169,12 @@ function readSection(id: number, section: ByteReader, module: Draft): void {
 function expectCounts(module: WasmModule, offset: number): void {
   const { functions, tables, memories, globals } = indexSpaces(module);
   if (memories > MAX_MEMORIES) refuseSecondMemory(offset);
+  const elements = tableTypes(module).reduce((sum, { size }) => sum + size.min, 0);
   for (const [what, count, bound] of [
     ['functions', functions, MAX_FUNCTIONS],
     ['tables', tables, MAX_TABLES],
     ['globals', globals, MAX_GLOBALS],
+    ['elements of tables', elements, MAX_TABLE_ELEMENTS],
   ] as const) {
     if (count > bound) {
       throw new WasmError(offset, `${count} ${what}, imports included, are more than ${bound}`);
@@ -216,9 +220,12 @@ function checkBodies(module: WasmModule): void {
   if (first === undefined) return;
   const operators = new OperatorReader(first.source, indexSpaces(module));
   const declared = declaredFunctions(module);
-  for (const body of module.bodies) {
+  const passed = new PassedValues(module);
+  for (const [position, body] of module.bodies.entries()) {
     operators.enter(body);
+    passed.enter(module.types[module.functions[position]!]!);
     while (operators.next()) {
+      passed.count(operators);
       if (operators.opcode === Opcode.refFunc && declared[operators.index] === 0) {
         throw new WasmError(operators.start, `function ${operators.index} is not declared`);
       }

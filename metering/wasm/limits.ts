@@ -30,8 +30,20 @@ export const MAX_GLOBALS = 1_000;
 /** Tables, imported ones included. */
 export const MAX_TABLES = 100;
 
-/** Elements of one table, and of one segment for it: 8 MB of pointers. */
+/**
+ * Elements of one table, of all tables together as they start, and of one segment: V8 takes 32 bytes for
+ * each, outside of the memory that a job is given.
+ */
 export const MAX_TABLE_ELEMENTS = 1_000_000;
+
+/**
+ * Values that blocks, calls and branches of one function pass: V8's validation takes some 50 bytes for
+ * each, its compilers several times as much. Code that pushes what it passes cannot come near.
+ */
+export const MAX_PASSED_VALUES = 1_000_000;
+
+/** The same of all functions together: one for each byte of the largest module, some seconds of V8. */
+export const MAX_PASSED_VALUES_IN_MODULE = 16_000_000;
 
 /** Function types. */
 export const MAX_TYPES = 10_000;

@@ -29,6 +29,10 @@ export class OperatorReader {
   start = 0;
   /** Its first index: label, function, local, global, table, ... */
   index = 0;
+  /** For a block, loop or if: the index of its type; null when it has the short form. */
+  blockTypeIndex: number | null = null;
+  /** For a block, loop or if in the short form: its results, 0 or 1. */
+  blockResults = 0;
   /** Labels of a br_table, its default last; valid until the next operator. */
   readonly labels: number[] = [];
   /** For a load or store: the byte after the last one it touches at dynamic address 0. */
@@ -206,6 +210,8 @@ export class OperatorReader {
     const reader = this.#reader;
     const { offset } = reader;
     const first = reader.byte();
+    this.blockTypeIndex = null;
+    this.blockResults = first === EMPTY_BLOCK ? 0 : 1;
     if (first === EMPTY_BLOCK || valueTypeOf(first) !== undefined) return;
     // One byte with its sign bit set is a value type, or would be one of a proposal.
     if ((first & 0xc0) === 0x40) refuseValueType(first, offset);
@@ -214,6 +220,7 @@ export class OperatorReader {
     if (index < 0 || index >= this.#spaces.types) {
       throw new WasmError(offset, `a block has the type ${index} of ${this.#spaces.types}`);
     }
+    this.blockTypeIndex = index;
   }
 
   #labels(): void {

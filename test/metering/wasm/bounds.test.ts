@@ -78,6 +78,21 @@ describe('the bounds on a module, at and one past each', () => {
       (count) =>
         bodyOf(0x41, 0, 0x0e, ...u32(count), ...Array.from({ length: count + 1 }, () => 0), 0x0b),
     ],
+    ['values passed in a function', limits.MAX_PASSED_VALUES, (count) => passing([count])],
+    [
+      'values passed in a module',
+      limits.MAX_PASSED_VALUES_IN_MODULE,
+      (count) => {
+        const whole = Math.floor(count / limits.MAX_PASSED_VALUES);
+        const rest = count % limits.MAX_PASSED_VALUES;
+        return passing([...Array.from({ length: whole }, () => limits.MAX_PASSED_VALUES), rest]);
+      },
+    ],
+    [
+      'elements of all tables',
+      limits.MAX_TABLE_ELEMENTS,
+      (count) => wasmOf(`(module (table ${count - 7} funcref) (table 7 externref))`),
+    ],
     ['module bytes', limits.MAX_MODULE_BYTES, (count) => customOf(count)],
     [
       'name bytes',
@@ -118,6 +133,28 @@ describe('the bounds on a module, at and one past each', () => {
     });
   }
 
+  it('counts what calls, returns and every kind of branch pass, so that none fills an engine', () => {
+    const results = `(result${' i32'.repeat(1000)})`;
+    const values = '(i32.const 0)'.repeat(1000);
+    const often = (text: string) => text.repeat(limits.MAX_PASSED_VALUES / 1000);
+    for (const operators of [
+      often('(call $many)'),
+      often('(call_indirect (type $many) (i32.const 0))'),
+      often('(br_if 0 (i32.const 0))'),
+      often('(br_table 0 (i32.const 0)) '),
+      often('(return) '),
+      often('(return_call $many) '),
+      `(block $out ${results} (br_table ${often('$out ')} $out (i32.const 0)))`,
+    ]) {
+      const wasm = wasmOf(`(module (type $many (func ${results})) (table 1 funcref)
+        (func $many (type $many) ${values})
+        (func ${results} ${values} ${operators} unreachable (i32.const 0) (br 0)))`);
+      expect(refusal(wasm)?.message, operators.slice(0, 40)).to.match(/pass more than 1000000/);
+    }
+    const loops = Array.from({ length: 1100 }, () => [0x0d, 0]).flat();
+    expect(refusal(bodyOf(0x03, 0x40, 0x41, 0, ...loops, 0x0b, 0x0b))).to.equal(null);
+  });
+
   it('refuses code that metering makes longer than V8 takes, with the body that does it', () => {
     // memory.grow over and over, each by what the one before answered.
     const grow = Array.from({ length: 250_000 }, () => [0x40, 0]).flat();
@@ -140,4 +177,22 @@ function customOf(length: number): Uint8Array {
   const bytes = new Uint8Array(length);
   bytes.set([...PREAMBLE, 0, ...u32(length - PREAMBLE.length - 1 - 4)]);
   return bytes;
+}
+
+/** A module whose functions pass these many values each, in code that V8 validates and never runs. */
+function passing(values: readonly number[]): Uint8Array {
+  const thousand = [0x60, ...u32(1000), ...Array.from({ length: 1000 }, () => 0x7f), 0];
+  const bodies = values.map((count) => {
+    const blocks = Array.from({ length: Math.floor(count / 1000) }, () => [
+      0x02, 1, 0x00, 0x0b,
+    ]).flat();
+    const rest = Array.from({ length: count % 1000 }, () => [0x02, 0x7f, 0x00, 0x0b, 0x1a]).flat();
+    const body = [0, 0x00].concat(blocks, rest, [0x0b]);
+    return [...u32(body.length)].concat(body);
+  });
+  return moduleOf(
+    section(1, [2, 0x60, 0, 0, ...thousand]),
+    section(3, [...u32(values.length), ...values.map(() => 0)]),
+    section(10, [...u32(values.length)].concat(bodies.flat())),
+  );
 }
