@@ -7,18 +7,38 @@ import { AttemptState } from '#gen/gapjunction/job/v1/job_pb';
 
 import { FIRST_CREDIT_MICROCENTS } from '../../cli/local-system.ts';
 import { whenAll } from '../all.ts';
-import { ENDLESS, wasmOf } from '../fakes/job-client.ts';
-import { LocalWorld, type EndedJob } from './local-world.ts';
+import { BUSY, ENDLESS, wasmOf } from '../fakes/job-client.ts';
+import { startPostgresql, type Postgresql } from '../fakes/postgresql.ts';
+import { startRedis, type TestRedis } from '../fakes/redis.ts';
+import { LocalWorld, type EndedJob, type LocalWorldOptions } from './local-world.ts';
 
 /** Seconds of work, so that the kill comes in the middle; it runs out, so that any node ends alike. */
 const FUEL = 2_000_000_000n;
 
 whenAll('a kill -9 in the middle of a job', () => {
+  jobsSurvive(async () => ({}));
+});
+
+whenAll('a kill -9 in the middle of a job, with PostgreSQL and Redis', () => {
+  let postgresql: Postgresql;
+  let redis: TestRedis;
+  before(async () => {
+    postgresql = await startPostgresql();
+    redis = await startRedis(['--maxmemory-policy', 'noeviction']);
+  });
+  after(async () => {
+    postgresql.stop();
+    await redis.stop();
+  });
+  jobsSurvive(async () => ({ databaseUrl: postgresql.newDatabase(), redisUrl: redis.url }));
+});
+
+function jobsSurvive(options: () => Promise<LocalWorldOptions>): void {
   let world: LocalWorld;
   let module: Uint8Array;
   beforeEach(async () => {
     module = await wasmOf(ENDLESS);
-    world = await LocalWorld.start();
+    world = await LocalWorld.start(await options());
   });
   afterEach(() => world.dispose());
 
@@ -88,4 +108,37 @@ whenAll('a kill -9 in the middle of a job', () => {
     expect((await world.earnings(node)).settledJobs).to.equal(1n);
     expect(await world.stopAndSumBooks()).to.equal(0n);
   });
-});
+
+  it('of the control plane and of a node among many jobs: each ends once, and the books are even', async () => {
+    const [victim, other] = [await world.enrol('victim'), await world.enrol('other')];
+    const killed = await world.run(victim, 2);
+    await world.run(other, 2);
+    const short = await wasmOf(BUSY);
+    const jobIds = await Promise.all(
+      Array.from({ length: 24 }, async (_, index) => {
+        const jobId = await world.submit(short);
+        if (index % 6 === 0) await world.cancel(jobId);
+        return jobId;
+      }),
+    );
+    await killed.event('job_settled');
+    await killed.stop('SIGKILL');
+    await world.killAndRestartServer();
+    const ended = await Promise.all(jobIds.map((jobId) => world.watch(jobId)));
+
+    const paid = ended.filter(({ bill }) => bill !== undefined);
+    for (const { job } of paid) expect(job.end).to.be.oneOf([JobEnd.SUCCEEDED, JobEnd.CANCELLED]);
+    for (const { job, bill } of ended) {
+      if (bill === undefined)
+        expect(job).to.include({ end: JobEnd.CANCELLED, chargeMicrocents: 0n });
+    }
+    const charged = paid.reduce((sum, { job }) => sum + job.chargeMicrocents, 0n);
+    const balance = await world.balance();
+    expect(balance.heldMicrocents).to.equal(0n);
+    expect(balance.availableMicrocents).to.equal(FIRST_CREDIT_MICROCENTS - charged);
+    const earned = await Promise.all([world.earnings(victim), world.earnings(other)]);
+    const settled = earned.reduce((sum, { settledJobs }) => sum + settledJobs, 0n);
+    expect(settled).to.equal(BigInt(paid.length));
+    expect(await world.stopAndSumBooks()).to.equal(0n);
+  });
+}

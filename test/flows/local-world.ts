@@ -10,7 +10,13 @@ import { expect } from 'chai';
 import { BillingService, EarningsService } from '#gen/gapjunction/billing/v1/billing_pb';
 import { BlobService } from '#gen/gapjunction/blob/v1/blob_pb';
 import type { Bill } from '#gen/gapjunction/job/v1/bill_pb';
-import { JobService, JobState, type Job, type JobSpecSchema } from '#gen/gapjunction/job/v1/job_pb';
+import {
+  JobService,
+  JobState,
+  type Job,
+  type JobSpecSchema,
+  type Module,
+} from '#gen/gapjunction/job/v1/job_pb';
 
 import { openFolder } from '../../agent/folder.ts';
 import { openIdentity } from '../../agent/identity/identity.ts';
@@ -34,6 +40,7 @@ import { sandboxReplay } from '../../cli/replay.ts';
 import { verifyBill } from '../../protocol/bill/verify.ts';
 import { systemClock } from '../../server/clock.ts';
 import { ledgerSum } from '../../server/ledger/ledger-store.ts';
+import type { StoreLocation } from '../../server/store/location.ts';
 import { openStore } from '../../server/store/open.ts';
 import { storeTemplate } from '../fakes/store-template.ts';
 
@@ -47,25 +54,39 @@ export interface EndedJob {
 
 type Spec = Omit<MessageInitShape<typeof JobSpecSchema>, '$typeName' | 'moduleDigest'>;
 
+export interface LocalWorldOptions {
+  /** A fresh PostgreSQL database by URL; PGlite otherwise. */
+  readonly databaseUrl?: string;
+  readonly redisUrl?: string;
+}
+
 export class LocalWorld {
   readonly #folder: string;
+  readonly #options: LocalWorldOptions;
   readonly #client: LocalClient;
   readonly #connections: Connection[] = [];
   readonly #agents: Program[] = [];
+  readonly #pushed = new Map<Uint8Array, Promise<Module>>();
   #controlPlane: ControlPlane;
   #asClient: Connection;
 
-  private constructor(folder: string, controlPlane: ControlPlane, client: LocalClient) {
+  private constructor(
+    folder: string,
+    options: LocalWorldOptions,
+    controlPlane: ControlPlane,
+    client: LocalClient,
+  ) {
     this.#folder = folder;
+    this.#options = options;
     this.#controlPlane = controlPlane;
     this.#client = client;
     this.#asClient = this.#connect(client);
   }
 
-  static async start(): Promise<LocalWorld> {
+  static async start(options: LocalWorldOptions = {}): Promise<LocalWorld> {
     const folder = mkdtempSync(join(tmpdir(), 'gap-junction-flow-'));
     // The first start of PGlite takes seconds and is not what is tried here.
-    const store = await openStore(storeIn(folder), {
+    const store = await openStore(storeOf(folder, options), {
       clock: systemClock,
       exclusive: true,
       template: await storeTemplate(),
@@ -75,10 +96,11 @@ export class LocalWorld {
       dataDir: folder,
       port: 0,
       serverArgs: SERVER_ARGS,
+      serverEnvironment: environmentOf(options),
     });
     const dataDir = join(folder, 'client');
     const client = await openClient(controlPlane, { dataDir, name: 'A client' });
-    return new LocalWorld(folder, controlPlane, client);
+    return new LocalWorld(folder, options, controlPlane, client);
   }
 
   /** Enrols a machine for an account of its own. */
@@ -87,19 +109,25 @@ export class LocalWorld {
     return enrolAgent(this.#controlPlane, { dataDir, accountName });
   }
 
-  async run({ dataDir }: EnrolledAgent): Promise<Program> {
-    const agent = await runAgent(this.#controlPlane, { dataDir });
+  async run({ dataDir }: EnrolledAgent, slots = 1): Promise<Program> {
+    const agent = await runAgent(this.#controlPlane, { dataDir, slots });
     this.#agents.push(agent);
     return agent;
   }
 
   async submit(module: Uint8Array, spec: Spec = {}): Promise<string> {
-    const { blob } = await pushModule(this.#asClient, module);
+    const pushed = this.#pushed.get(module) ?? pushModule(this.#asClient, module);
+    this.#pushed.set(module, pushed);
+    const moduleDigest = (await pushed).blob?.digest ?? new Uint8Array();
     const { job } = await this.#asClient.client(JobService).submitJob({
       requestId: randomUUID(),
-      spec: { ...spec, moduleDigest: blob?.digest ?? new Uint8Array() },
+      spec: { ...spec, moduleDigest },
     });
     return job?.jobId ?? '';
+  }
+
+  async cancel(jobId: string): Promise<void> {
+    await this.#asClient.client(JobService).cancelJob({ jobId });
   }
 
   /** Watches the job to its end and bill. */
@@ -161,6 +189,7 @@ export class LocalWorld {
         '--json',
         ...SERVER_ARGS,
       ],
+      environment: environmentOf(this.#options),
     });
     this.#controlPlane = { ...this.#controlPlane, server: again };
     await again.event('ready');
@@ -170,7 +199,10 @@ export class LocalWorld {
   /** Ends every program and answers the sum over all postings of the books that are left. */
   async stopAndSumBooks(): Promise<bigint> {
     await this.#stopPrograms();
-    const store = await openStore(storeIn(this.#folder), { clock: systemClock, exclusive: true });
+    const store = await openStore(storeOf(this.#folder, this.#options), {
+      clock: systemClock,
+      exclusive: true,
+    });
     try {
       return await store.read((em) => ledgerSum(em));
     } finally {
@@ -201,6 +233,16 @@ export class LocalWorld {
   }
 }
 
-function storeIn(folder: string) {
-  return { kind: 'folder', path: join(folder, 'server') } as const;
+function storeOf(folder: string, { databaseUrl }: LocalWorldOptions): StoreLocation {
+  return databaseUrl === undefined
+    ? { kind: 'folder', path: join(folder, 'server') }
+    : { kind: 'postgresql', url: databaseUrl };
+}
+
+/** By the environment, since the URL of a database may hold a password. */
+function environmentOf({ databaseUrl, redisUrl }: LocalWorldOptions): Record<string, string> {
+  return {
+    ...(databaseUrl !== undefined && { GJ_DATABASE_URL: databaseUrl }),
+    ...(redisUrl !== undefined && { GJ_REDIS_URL: redisUrl }),
+  };
 }
