@@ -14,6 +14,7 @@ import type { StoreLocation } from './location.ts';
 import { migrations } from './migrations.ts';
 import { pgliteFolder, type PgliteFolder } from './pglite-folder.ts';
 import { PreparedPglite } from './prepared-pglite.ts';
+import { prepareStatements } from './prepared-postgresql.ts';
 import { query } from './query.ts';
 import type { EntityManager, Store } from './store.ts';
 
@@ -123,6 +124,7 @@ async function openPostgresql(
     driver: PostgreSqlDriver,
     clientUrl: url,
     pool: { min: 0, max: MAX_POSTGRESQL_CONNECTIONS },
+    driverOptions: { onPoolCreated: prepareStatements },
   } as Partial<Options>);
   stops.add(() => orm.close(true));
   const em = entityManager(orm);
