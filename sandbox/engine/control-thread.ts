@@ -11,6 +11,7 @@ import { FrameKind } from './messages.ts';
 import type { RunHeader } from './messages.ts';
 import type { ThreadNews, ThreadOrder } from './guest-thread.ts';
 import { MAX_INPUT_BYTES, MAX_MODULE_BYTES, SEED_BYTES } from './guest-run.ts';
+import { RESIDENT_WATCH_MS, maxResidentBytes } from './resident-bound.ts';
 import { SharedWords } from './shared-words.ts';
 import { EPOCH_MS, StopWord, isPastDeadline } from './stop.ts';
 
@@ -29,6 +30,9 @@ const thread = new Worker(
   { workerData: shared.buffer, env: {}, stdout: true, resourceLimits: THREAD_LIMITS },
 );
 let run: { readonly epochs: number; callOffTicks?: () => void } | null = null;
+/** The largest bound of all runs so far: what an earlier one held may not be given back yet. */
+let maxBytes = 0;
+let callOffWatch: (() => void) | undefined;
 
 thread.on('message', (news: ThreadNews) => {
   switch (news.kind) {
@@ -72,7 +76,19 @@ function keepDeadline(enteredNs: bigint): void {
 
 function endRun(): void {
   run?.callOffTicks?.();
+  callOffWatch?.();
   run = null;
+}
+
+function watchMemory({ limits, inputBytes }: RunHeader): void {
+  maxBytes = Math.max(maxBytes, maxResidentBytes({ ...limits, inputBytes }));
+  callOffWatch = realTimers.every(RESIDENT_WATCH_MS, () => {
+    const residentBytes = process.memoryUsage.rss();
+    if (residentBytes <= maxBytes) return;
+    process.stderr.write(`The sandbox holds ${residentBytes} bytes, more than ${maxBytes}\n`);
+    // An exit would wait for the compiler, which goes on taking memory.
+    process.kill(process.pid, 'SIGKILL');
+  });
 }
 
 function obey({ kind, header, body }: Frame): void {
@@ -80,6 +96,7 @@ function obey({ kind, header, body }: Frame): void {
     const order: ThreadOrder = { header: header as RunHeader, body };
     run = { epochs: order.header.limits.epochs };
     shared.reset();
+    watchMemory(order.header);
     thread.postMessage(order, [body.buffer as ArrayBuffer]);
   } else if (kind === FrameKind.CANCEL && run !== null) {
     shared.askStop(StopWord.CANCEL);
