@@ -132,7 +132,7 @@ export interface EnrolledAgent {
  * would. `onConnectUrl` sees the page's address before. An agent that is enrolled stays as it is.
  */
 export async function enrolAgent(
-  controlPlane: ControlPlane,
+  controlPlane: Pick<ControlPlane, 'address' | 'caFingerprint'>,
   {
     dataDir,
     accountName,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 
 import { expect } from 'chai';
 
+import { enrolAgent } from '../../cli/local-system.ts';
 import { Program, type ProgramEvent } from '../../cli/processes.ts';
 import { wasm } from '../sandbox/guests.ts';
 import { gapJunction } from './whole-system.ts';
@@ -96,6 +97,16 @@ describe('dev, and the command on it', () => {
     ]);
     expect(verify.exitCode, verify.stdout).to.equal(0);
     expect(JSON.parse(verify.stdout)).to.include({ verified: true });
+  });
+
+  it('keeps a module for later jobs', async () => {
+    const pushed = await client('module', 'push', file('echo.wasm'));
+    expect(pushed.exitCode, pushed.stderr).to.equal(0);
+    expect(pushed.stdout).to.match(/^sha256:[0-9a-f]{64} .* RUN\n$/);
+    writeFileSync(file('cut.wasm'), readFileSync(file('echo.wasm')).subarray(0, -1));
+    const refused = await client('module', 'push', file('cut.wasm'));
+    expect(refused.exitCode).to.equal(1);
+    expect(refused.stderr).to.contain('MODULE_REFUSED');
   });
 
   it('takes input from a pipe and gives output to one', async () => {
@@ -197,5 +208,19 @@ describe('dev, and the command on it', () => {
       '--wait',
     );
     expect(run.stdout, run.stderr).to.equal('a line of input\n');
+  });
+
+  it('puts a node out for good, and the audit log says by whom and why', async () => {
+    const { nodeId } = await enrolAgent(ready, {
+      dataDir: file('stolen-laptop'),
+      accountName: 'Stolen',
+    });
+    const unexplained = await operator('admin', 'revoke', nodeId);
+    expect(unexplained.exitCode, 'without a reason').to.equal(2);
+    const revoked = await operator('admin', 'revoke', nodeId, '--reason=sold on a market');
+    expect(revoked.exitCode, revoked.stderr).to.equal(0);
+    expect((await operator('admin', 'node', nodeId)).stdout).to.contain('REVOKED');
+    const audit = await operator('admin', 'audit', '--json');
+    expect(audit.stdout).to.contain('NODE_REVOKED').and.to.contain('sold on a market');
   });
 });
