@@ -7,8 +7,9 @@ export const MAX_IO_VECTORS = 1024;
 const IO_VECTOR_BYTES = 8;
 
 export interface IoVectors {
-  readonly ranges: readonly Uint8Array[];
-  /** Bytes of the vector array itself. */
+  /** Null where the array or any range is outside memory. */
+  readonly ranges: readonly Uint8Array[] | null;
+  /** Bytes of the vector array itself; 0 where it is outside memory, and so was not read. */
   readonly headerBytes: number;
   /** Sum of the ranges' lengths; may be beyond 2^32 where they overlap. */
   readonly totalBytes: number;
@@ -49,19 +50,16 @@ export class GuestMemory {
     return range && new DataView(range.buffer, range.byteOffset, range.byteLength);
   }
 
-  /**
-   * Reads an array of `count` (pointer, length) pairs; `count` at most {@link MAX_IO_VECTORS}.
-   * Undefined where the array or any range is outside memory.
-   */
-  ioVectors(pointer: number, count: number): IoVectors | undefined {
+  /** Reads an array of `count` (pointer, length) pairs; `count` at most {@link MAX_IO_VECTORS}. */
+  ioVectors(pointer: number, count: number): IoVectors {
     const headerBytes = count * IO_VECTOR_BYTES;
     const header = this.view(pointer, headerBytes);
-    if (header === undefined) return undefined;
+    if (header === undefined) return { ranges: null, headerBytes: 0, totalBytes: 0 };
     const ranges: Uint8Array[] = [];
     let totalBytes = 0;
     for (let at = 0; at < headerBytes; at += IO_VECTOR_BYTES) {
       const range = this.range(header.getUint32(at, true), header.getUint32(at + 4, true));
-      if (range === undefined) return undefined;
+      if (range === undefined) return { ranges: null, headerBytes, totalBytes: 0 };
       ranges.push(range);
       totalBytes += range.byteLength;
     }

@@ -54,7 +54,7 @@ function poll(
   const all: Due[] = [];
   for (let offset = 0; offset < input.byteLength; offset += SUBSCRIPTION_BYTES) {
     const due = readSubscription(guest, input, offset);
-    if (due === undefined) return answer(Errno.INVAL);
+    if (due === undefined) return answer(Errno.INVAL, input.byteLength);
     all.push(due);
   }
   const sleepNs = all.reduce((least, { inNs }) => (inNs < least ? inNs : least), all[0]!.inNs);

@@ -70,13 +70,14 @@ function readStdin(
   if (count > MAX_IO_VECTORS) return answer(Errno.INVAL);
   const targets = guest.memory.ioVectors(vectors, count);
   const result = guest.memory.view(read, 4);
-  if (targets === undefined || result === undefined) return answer(Errno.FAULT);
+  const { ranges } = targets;
+  if (ranges === null || result === undefined) return answer(Errno.FAULT, targets.headerBytes);
   const bytes = guest.input.subarray(guest.stdinOffset, guest.stdinOffset + targets.totalBytes);
   return {
     touchedBytes: targets.headerBytes + bytes.byteLength + 4,
     act() {
       let at = 0;
-      for (const range of targets.ranges) {
+      for (const range of ranges) {
         const part = bytes.subarray(at, at + range.byteLength);
         range.set(part);
         at += part.byteLength;
@@ -95,13 +96,14 @@ function writeStream(
   if (count > MAX_IO_VECTORS) return answer(Errno.INVAL);
   const sources = guest.memory.ioVectors(vectors, count);
   const result = guest.memory.view(written, 4);
-  if (sources === undefined || result === undefined) return answer(Errno.FAULT);
+  const { ranges } = sources;
+  if (ranges === null || result === undefined) return answer(Errno.FAULT, sources.headerBytes);
   // The count is answered in 32 bits; overlapping ranges can add up to more.
-  if (sources.totalBytes > 0xffff_ffff) return answer(Errno.INVAL);
+  if (sources.totalBytes > 0xffff_ffff) return answer(Errno.INVAL, sources.headerBytes);
   return {
     touchedBytes: sources.headerBytes + sources.totalBytes + 4,
     act() {
-      for (const range of sources.ranges) {
+      for (const range of ranges) {
         if (guest.grants.debugLogs) guest.logs.append(range);
         if (fd === STDOUT && guest.grants.stdoutAsResult && !guest.output.append(range)) {
           throw new OutputTooLarge();

@@ -67,14 +67,15 @@ describe('WASI preview 1, refused', () => {
   });
 
   const END = 65_536;
-  const hostile: [what: string, call: WasiCall, errno: number][] = [
+  /** `readBytes`: of vectors and subscriptions that had to be read to find the mistake. */
+  const hostile: [what: string, call: WasiCall, errno: number, readBytes?: number][] = [
     ['a vector array past the end', call('fd_read', 0, END - 4, 1, 8), FAULT],
-    ['a vector past the end', call('fd_read', 0, 0, 1, 64), FAULT],
-    ['a count past the end', call('fd_read', 0, 16, 1, END - 3), FAULT],
-    ['a count at -1', call('fd_read', 0, 16, 1, -1), FAULT],
+    ['a vector past the end', call('fd_read', 0, 0, 1, 64), FAULT, 8],
+    ['a count past the end', call('fd_read', 0, 16, 1, END - 3), FAULT, 8],
+    ['a count at -1', call('fd_read', 0, 16, 1, -1), FAULT, 8],
     ['a huge number of vectors', call('fd_read', 0, 0, -1, 64), INVAL],
     ['one vector too many', call('fd_write', 1, 0, 1025, 64), INVAL],
-    ['writing from past the end', call('fd_write', 1, 8, 1, 64), FAULT],
+    ['writing from past the end', call('fd_write', 1, 8, 1, 64), FAULT, 8],
     ['random past the end', call('random_get', END - 1, 2), FAULT],
     ['random everywhere', call('random_get', 0, -1), FAULT],
     ['a time past the end', call('clock_time_get', 1, 0n, END - 7), FAULT],
@@ -84,13 +85,19 @@ describe('WASI preview 1, refused', () => {
     ['environment sizes past the end', call('environ_sizes_get', -1, 0), FAULT],
     ['a state past the end', call('fd_fdstat_get', 1, END - 23), FAULT],
     ['a file state past the end', call('fd_filestat_get', 1, END - 63), FAULT],
+    [
+      'a thousand vectors, all past the end',
+      call('fd_write', 1, END - 8192, 1024, -1),
+      FAULT,
+      8192,
+    ],
     ['no subscription', call('poll_oneoff', 0, 0, 0, 64), INVAL],
     ['too many subscriptions', call('poll_oneoff', 0, 0, 1025, 64), INVAL],
     ['subscriptions past the end', call('poll_oneoff', END - 47, 0, 1, 64), FAULT],
     ['events past the end', call('poll_oneoff', 100, END - 31, 1, 64), FAULT],
-    ['an event that does not exist', call('poll_oneoff', 192, 300, 1, 64), INVAL],
+    ['an event that does not exist', call('poll_oneoff', 192, 300, 1, 64), INVAL, 48],
   ];
-  it('answers hostile pointers and counts with an errno, each for 100 fuel, memory untouched', async () => {
+  it('answers hostile pointers and counts with an errno, for 100 fuel and what it read, memory untouched', async () => {
     const data = new Uint8Array(256);
     // Vectors: 2 bytes from the last byte; -1 bytes from 8; an honest one. At 192, an event of kind 9.
     data.set(words(END - 1, 2, 8, -1, 32, 4));
@@ -103,7 +110,8 @@ describe('WASI preview 1, refused', () => {
     expect([...memory]).to.deep.equal([...data]);
     const operators = calls.reduce((sum, { args }) => sum + args.length + 3, 0);
     const output = 2 * 3 + 200 + 4 * calls.length + 256;
-    expect(outcome.fuel).to.equal(BigInt(1 + operators + 100 * calls.length + output));
+    const read = hostile.reduce((sum, [, , , readBytes = 0]) => sum + readBytes, 0);
+    expect(outcome.fuel).to.equal(BigInt(1 + operators + 100 * calls.length + read + output));
   });
 
   it('without a memory every pointer is bad', async () => {
