@@ -54,7 +54,7 @@ export async function startIdentity(options: IdentityOptions): Promise<Identity>
   stops.add(() => fleet.close());
   const stripe = connectStripe(stripeOptions(config.stripe));
   const { host, httpPort: port } = config;
-  const http = await startHttp({ host, port, store, stripe, randomBytes, onError });
+  const http = await startHttp({ host, port, store, stripe, randomBytes, limit, onError });
   stops.add(() => http.stop());
   const publicUrl = config.publicUrl ?? http.url;
 

@@ -6,10 +6,13 @@ import { connect, requireVerified, type ConnectionDeps } from '../enrolment/conn
 import { findEnrolment, storeReturnCode } from '../enrolment/enrolment-store.ts';
 import { makeReturnCode, returnCodeDigest, secretDigest } from '../enrolment/enrolment.ts';
 import { RpcError } from '../rpc/error.ts';
+import type { EnrolmentLimit } from '../rpc/limits.ts';
 import { codePage, problemPage } from './page.ts';
 
 export interface ReturnPageDeps extends ConnectionDeps {
   readonly randomBytes: (bytes: number) => Uint8Array;
+  /** Per key, together with its tries to enrol: each visit may ask Stripe, which limits the platform. */
+  readonly limit: EnrolmentLimit;
   /** What went wrong inside, for the log. */
   readonly onError: (doing: string, cause: unknown) => void;
 }
@@ -52,7 +55,7 @@ async function showCode(
   stateDigest: Uint8Array,
   stripeCode: string,
 ): Promise<Page> {
-  const { store, stripe, randomBytes } = deps;
+  const { store, stripe, randomBytes, limit } = deps;
   const enrolment = await store.read((em) => findEnrolment(em, stateDigest));
   if (enrolment === null) return problem(404, STATE_UNKNOWN);
   if (enrolment.answer !== null) {
@@ -61,6 +64,8 @@ async function showCode(
   if (enrolment.channel !== 'return_code') {
     return problem(409, 'This enrolment goes on in the agent, not here. Start it again.');
   }
+  // The address may be a proxy's; whoever holds a state was counted by his own when he asked for it.
+  await limit('', enrolment.keyDigest);
   const accountId = await connect(deps, enrolment, stripeCode);
   await requireVerified(stripe, accountId);
   const code = makeReturnCode(randomBytes);
@@ -88,6 +93,10 @@ const ADVICE: Readonly<Record<string, { status: number; text: (error: RpcError) 
     status: 403,
     text: ({ metadata }) =>
       `Stripe has not verified this account yet: ${missingText(metadata['missing'] ?? '')}. Complete it at Stripe, then load this page again.`,
+  },
+  RATE_LIMITED: {
+    status: 429,
+    text: () => 'This page was loaded too often for one machine. Load it again in a minute.',
   },
   STRIPE_UNAVAILABLE: {
     status: 503,

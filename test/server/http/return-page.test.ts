@@ -3,11 +3,14 @@ import { expect } from 'chai';
 import { keyFingerprint } from '../../../protocol/identity/key-fingerprint.ts';
 import { type HttpListener, startHttp } from '../../../server/http/listener.ts';
 import { escapeHtml } from '../../../server/http/page.ts';
+import { enrolmentLimit } from '../../../server/rpc/limits.ts';
 import { VERIFIED } from '../../../stripe-simulator/account.ts';
 import { connectAccount } from '../../../stripe-simulator/visit.ts';
 import { makeCsr, makeOwnerKey } from '../../fakes/owner.ts';
 import { expectRefusal } from '../expect-refusal.ts';
 import { IdentityWorld } from '../identity-world.ts';
+
+const LOADS_A_MINUTE = 6;
 
 describe('the return page', () => {
   let world: IdentityWorld;
@@ -15,8 +18,21 @@ describe('the return page', () => {
   before(async () => {
     world = await IdentityWorld.open({ loopbackRedirects: false });
     const { store, stripe } = world.enrolmentDeps;
+    const limit = enrolmentLimit({
+      perAddressPerSecond: 1,
+      burstPerAddress: 1,
+      perKeyPerMinute: LOADS_A_MINUTE,
+    });
     const onError = () => {};
-    http = await startHttp({ host: '127.0.0.1', port: 0, store, stripe, randomBytes, onError });
+    http = await startHttp({
+      host: '127.0.0.1',
+      port: 0,
+      store,
+      stripe,
+      randomBytes,
+      limit,
+      onError,
+    });
     world.publicUrl = http.url;
   });
   after(async () => {
@@ -136,6 +152,23 @@ describe('the return page', () => {
       'FAILED_PRECONDITION',
       'STATE_UNKNOWN',
     );
+  });
+
+  it('asks Stripe for one machine only so often: the platform has one limit for all', async () => {
+    const { back } = await connected('Flood');
+    const guess = (index: number) => {
+      const url = new URL(back);
+      url.searchParams.set('code', `ac_guess_${index}`);
+      return get(url);
+    };
+    for (let index = 0; index < LOADS_A_MINUTE; index++) {
+      expect((await guess(index)).response.status).to.equal(400);
+    }
+    const { response, html } = await guess(LOADS_A_MINUTE);
+    expect(response.status).to.equal(429);
+    expect(html).to.include('loaded too often');
+    const other = await connected('Quiet');
+    expect((await get(other.back)).response.status).to.equal(200);
   });
 
   it('writes out nothing that it was sent as anything but text', async () => {
