@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import loadWabt from 'wabt';
 import { z } from 'zod';
 
@@ -63,7 +63,11 @@ export function fuelCommand(): Command {
     .argument('[file]', 'a module, .wasm or .wat')
     .argument('[export]', 'the function to call; without it the module is only instantiated')
     .argument('[args...]', 'whole numbers; floats also as 0x and their bits')
-    .option('--budget <fuel>', 'fuel that the call may use', wholeBigint, DEFAULT_BUDGET_FUEL)
+    .addOption(
+      new Option('--budget <fuel>', 'fuel that the call may use')
+        .argParser(wholeBigint)
+        .default(DEFAULT_BUDGET_FUEL, DEFAULT_BUDGET_FUEL.toString()), // a text, as help prints JSON
+    )
     .option('--batch <jobs>', 'a file of jobs, a JSON document a line; an answer a line, in order')
     .option('--json', 'print JSON')
     .action(runCount);

@@ -10,7 +10,7 @@ interface Subcommand {
 }
 
 // Each is loaded when it is called, so that `bill verify` does not pay for the control plane.
-const SUBCOMMANDS: readonly Subcommand[] = [
+export const SUBCOMMANDS: readonly Subcommand[] = [
   {
     name: 'demo',
     summary: 'watch the whole of it work, explained as it goes',

@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 
 import { JobEnd } from '#gen/gapjunction/job/v1/bill_pb';
 
@@ -37,7 +37,11 @@ export function runCommand(): Command {
     .argument('<file>', 'a .wasm file that exports _start or run')
     .option('--input <file>', "the guest's input (default: none)")
     .option('--output <file>', 'where its result goes (default: stdout)')
-    .option('--fuel <n>', 'fuel that it may use', wholeBigint, DEFAULT_LIMITS.fuel)
+    .addOption(
+      new Option('--fuel <n>', 'fuel that it may use')
+        .argParser(wholeBigint)
+        .default(DEFAULT_LIMITS.fuel, DEFAULT_LIMITS.fuel.toString()), // a text, as help prints JSON
+    )
     .option('--deadline-ms <n>', 'time that it may take', deadline, DEFAULT_DEADLINE_MS)
     .option(
       '--memory-mib <n>',
