@@ -1,5 +1,6 @@
 // A job watched to its end: progress to stderr; the output, the bill and the exit code at the end.
 import { writeFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { toJsonString } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
@@ -20,8 +21,10 @@ import type { Connection } from '../connection.ts';
 import { CommandError, EXIT } from '../failure.ts';
 import { centsText, enumText, printMessage, progress } from '../output.ts';
 
-/** How often a watch that was cut goes on from the revision that it had. */
-const MAX_RESUMES = 20;
+/** How often in a row. With the waits between, some 20 s: a control plane that starts again is back by then. */
+const MAX_RESUMES = 15;
+const LEAST_RESUME_DELAY_MS = 50;
+const MOST_RESUME_DELAY_MS = 2_000;
 
 export interface ResultOptions {
   readonly output?: string;
@@ -76,10 +79,14 @@ async function lastOf(
   const jobs = connection.client(JobService);
   let revision = 0n;
   for (let resumes = 0; resumes <= MAX_RESUMES; resumes += 1) {
+    if (resumes > 0) {
+      await delay(Math.min(LEAST_RESUME_DELAY_MS * 2 ** (resumes - 1), MOST_RESUME_DELAY_MS));
+    }
     try {
       for await (const { job, bill } of jobs.watchJob({ jobId, afterRevision: revision })) {
         if (job === undefined) continue;
         revision = job.revision;
+        resumes = 0;
         if (job.state === JobState.ENDED) return { job, bill };
         progress(`${jobId} ${enumText(JobStateSchema, job.state).toLowerCase()}`);
       }
@@ -91,6 +98,6 @@ async function lastOf(
     }
   }
   throw new CommandError(
-    `watching ${jobId}: the stream was cut ${MAX_RESUMES} times; watch it again`,
+    `watching ${jobId}: the control plane was not there ${MAX_RESUMES} times in a row; watch it again`,
   );
 }

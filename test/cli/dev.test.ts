@@ -187,6 +187,22 @@ describe('dev, and the command on it', () => {
     expect(run.stderr).to.contain('WRONG_ROLE');
   });
 
+  it('takes from the file that dev wrote whom to talk to and as whom; a flag goes before it', async () => {
+    const context = join(dataDir, 'context.json');
+    const none = { GJ_ADDRESS: '', GJ_CA: '', GJ_CERT: '', GJ_KEY: '' };
+    const env = { ...none, GJ_CONTEXT: context };
+    const balance = await gapJunction(['balance', '--json'], { env });
+    expect(JSON.parse(balance.stdout)).to.have.property('availableMicrocents');
+    const elsewhere = await gapJunction(['balance', '--ca', file('missing.crt')], { env });
+    expect(elsewhere.stderr).to.contain('missing.crt').and.to.contain('ENOENT');
+    writeFileSync(file('context.json'), '{"adress": "localhost:1"}');
+    const misspelt = await gapJunction(['balance'], {
+      env: { ...none, GJ_CONTEXT: file('context.json') },
+    });
+    expect(misspelt.exitCode).to.equal(1);
+    expect(misspelt.stderr).to.contain('adress');
+  });
+
   it('says what is missing on the command line', async () => {
     const run = await gapJunction(['balance'], {
       env: { GJ_CONTEXT: '', GJ_ADDRESS: '', HOME: folder },

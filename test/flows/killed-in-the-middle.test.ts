@@ -1,16 +1,22 @@
 // A job takes some seconds; in the middle of it a process is killed as a power cut does. Whoever is
 // killed, the job ends once and is paid once.
+import { join } from 'node:path';
+
 import { expect } from 'chai';
 
 import { JobEnd } from '#gen/gapjunction/job/v1/bill_pb';
 import { AttemptState } from '#gen/gapjunction/job/v1/job_pb';
 
+import { EXIT } from '../../cli/failure.ts';
 import { FIRST_CREDIT_MICROCENTS } from '../../cli/local-system.ts';
+import { Program } from '../../cli/processes.ts';
 import { whenAll } from '../all.ts';
 import { BUSY, ENDLESS, wasmOf } from '../fakes/job-client.ts';
 import { startPostgresql, type Postgresql } from '../fakes/postgresql.ts';
 import { startRedis, type TestRedis } from '../fakes/redis.ts';
 import { LocalWorld, type EndedJob, type LocalWorldOptions } from './local-world.ts';
+
+const COMMAND = join(import.meta.dirname, '../../cli/gap-junction.mjs');
 
 /** Seconds of work, so that the kill comes in the middle; it runs out, so that any node ends alike. */
 const FUEL = 2_000_000_000n;
@@ -79,11 +85,16 @@ function jobsSurvive(options: () => Promise<LocalWorldOptions>): void {
     const node = await world.enrol('node');
     const agent = await world.run(node);
     const jobId = await world.submit(module, { limits: { fuel: FUEL } });
+    const watched = new Program('job watch', COMMAND, ['job', 'watch', jobId, '--json'], {
+      env: { ...process.env, ...world.clientEnvironment },
+    });
     await agent.event('job_started');
     await world.killAndRestartServer();
     const ended = await world.watch(jobId);
     await agent.event('job_settled');
 
+    expect(await watched.ended(), watched.log).to.equal(EXIT.jobFailed);
+    expect(watched.log, 'whoever watched it all the time').to.contain('OUT_OF_FUEL');
     expect(ended.job.attempts.map(({ state }) => state)).to.deep.equal([AttemptState.COMPLETED]);
     await expectPaidOnce(ended);
     expect((await world.earnings(node)).settledJobs).to.equal(1n);

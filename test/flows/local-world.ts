@@ -44,8 +44,11 @@ import type { StoreLocation } from '../../server/store/location.ts';
 import { openStore } from '../../server/store/open.ts';
 import { storeTemplate } from '../fakes/store-template.ts';
 
-/** A beat each half second: a node that was killed is missed in two seconds. */
-const SERVER_ARGS = ['--heartbeat-interval-ms=500'] as const;
+/**
+ * A node that was killed is missed in 8 s: longer than an agent with a lease waits at most (5 s) before it
+ * connects again, so that one whose control plane was away is not lost.
+ */
+const SERVER_ARGS = ['--heartbeat-interval-ms=500', '--lost-after-intervals=16'] as const;
 
 export interface EndedJob {
   readonly job: Job;
@@ -124,6 +127,12 @@ export class LocalWorld {
       spec: { ...spec, moduleDigest },
     });
     return job?.jobId ?? '';
+  }
+
+  /** For the command, run as the client. */
+  get clientEnvironment(): Record<string, string> {
+    const { address, ca } = this.#controlPlane;
+    return { GJ_ADDRESS: address, GJ_CA: ca, GJ_CERT: this.#client.cert, GJ_KEY: this.#client.key };
   }
 
   async cancel(jobId: string): Promise<void> {
