@@ -162,14 +162,14 @@ export class Delivery {
     }
   }
 
-  #keepBill(receipt: SignedReceipt, { settlement }: CompleteResponse): void {
-    const { bills, signers, clock, tell, log } = this.#parts;
+  #keepBill(receipt: SignedReceipt, response: CompleteResponse): void {
+    const { bills, signers, tell, log } = this.#parts;
     const { jobId, attemptId, end } = receipt;
-    if (settlement === undefined) {
+    if (response.settlement === undefined) {
       log.info({ jobId, attemptId, end: endName(end) }, 'the receipt was accepted without pay');
       return;
     }
-    const verdict = checkSettlement(settlement, receipt, signers, clock.now());
+    const verdict = checkSettlement(response, receipt, signers);
     if (!verdict.ok) {
       log.error(
         { jobId, attemptId, problem: verdict.problem },

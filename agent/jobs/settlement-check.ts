@@ -1,14 +1,20 @@
 // Whether the settlement that the control plane answered pays what the order promised for this receipt.
 import { create } from '@bufbuild/protobuf';
 
-import { BillSchema, type Bill, type Envelope } from '#gen/gapjunction/job/v1/bill_pb';
+import { BillSchema, type Bill } from '#gen/gapjunction/job/v1/bill_pb';
+import type { CompleteResponse } from '#gen/gapjunction/node/v1/dispatch_pb';
 import { digest, sameBytes } from '../../protocol/bill/digest.ts';
-import { PAYLOAD_TYPE, verifyEnvelope } from '../../protocol/bill/envelope.ts';
+import { PAYLOAD_TYPE } from '../../protocol/bill/envelope.ts';
 import { samePrice } from '../../protocol/bill/price.ts';
 import { decodeReceipt } from '../../protocol/bill/receipt.ts';
+import { CheckList } from '../../protocol/bill/report.ts';
 import { amountsOf, decodeSettlement } from '../../protocol/bill/settlement.ts';
 import type { CheckedSettlement } from '../../protocol/bill/settlement.ts';
 import { MalformedPayload } from '../../protocol/bill/strict-decode.ts';
+import {
+  problemOfControlPlaneSigner,
+  verifyDocument,
+} from '../../protocol/bill/verify-document.ts';
 import { decodeWorkOrder } from '../../protocol/bill/work-order.ts';
 import type { SignedReceipt } from './receipt.ts';
 import type { Signers } from './signers.ts';
@@ -18,43 +24,45 @@ export type SettlementVerdict =
   | { readonly ok: false; readonly problem: string };
 
 /**
- * The whole bill, when the settlement is signed by a signer whose orders this node accepts, is for this
- * receipt, and its price and amounts follow from the order. The chains were judged with the order.
+ * The whole bill, when the answer's chain leads from a signer of the control plane to the pinned root at the
+ * settlement's time, its key signed the settlement, and that is for this receipt and follows from the order.
+ * The signer may be another than the order's: it is replaced between the two now and then.
  */
 export function checkSettlement(
-  envelope: Envelope,
+  { settlement: envelope, settlementChain }: CompleteResponse,
   { bill }: SignedReceipt,
   signers: Signers,
-  now: number,
 ): SettlementVerdict {
-  // The answer names its signer by key id; one that also signed an order is known by its chain.
-  signers.check(bill.workOrderChain, now);
-  const signer = signers.find(envelope.keyId);
-  if (signer === null) return refuse('it is signed by a key that signed none of our orders');
-  const verdict = verifyEnvelope(envelope, {
+  const checks = new CheckList();
+  const document = verifyDocument({
+    name: 'settlement',
+    envelope,
+    chain: settlementChain,
     payloadType: PAYLOAD_TYPE.settlement,
-    publicKey: signer.publicKey,
+    problemOfSigner: problemOfControlPlaneSigner,
+    decode: decodeSettlement,
+    checks,
   });
-  if (!verdict.ok) return refuse(verdict.problem);
+  if (document === null) {
+    return refuse(checks.checks.find(({ status }) => status === 'failed')?.reason ?? 'it is void');
+  }
+  const settlement = document.content;
+  const signer = signers.check(settlementChain, Number(settlement.settledMs));
+  if (!signer.ok) return refuse(signer.problem);
   try {
-    const settlement = decodeSettlement(verdict.payload);
     const problem = problemOfTerms(settlement, bill);
     if (problem !== null) return refuse(problem);
-    return {
-      ok: true,
-      settlement,
-      bill: create(BillSchema, {
-        ...bill,
-        settlement: envelope,
-        settlementChain: [...signer.chain],
-      }),
-    };
   } catch (cause) {
     if (cause instanceof MalformedPayload || cause instanceof RangeError) {
       return refuse(cause.message);
     }
     throw cause;
   }
+  return {
+    ok: true,
+    settlement,
+    bill: create(BillSchema, { ...bill, settlement: envelope, settlementChain }),
+  };
 }
 
 function problemOfTerms(settlement: CheckedSettlement, bill: SignedReceipt['bill']): string | null {
@@ -63,6 +71,7 @@ function problemOfTerms(settlement: CheckedSettlement, bill: SignedReceipt['bill
     return 'it settles another receipt';
   }
   const order = decodeWorkOrder(bill.workOrder.payload);
+  if (settlement.settledMs < order.notBeforeMs) return 'it was settled before the order was valid';
   if (!samePrice(settlement.price, order.price)) return "its price is not the order's";
   const amounts = amountsOf(order, decodeReceipt(bill.receipt.payload));
   if (amounts?.chargeMicrocents !== settlement.chargeMicrocents) {

@@ -9,18 +9,14 @@ import { spiffeNameOf } from '../../protocol/identity/certificate.ts';
 import { verifyChain } from '../../protocol/identity/chain.ts';
 
 export interface KnownSigner {
-  /** SHA-256 of the signer's SubjectPublicKeyInfo. */
-  readonly keyId: Uint8Array;
   readonly publicKey: KeyObject;
-  /** DER, leaf first, the root left off. */
-  readonly chain: readonly Uint8Array[];
 }
 
 export type SignerVerdict =
   | { readonly ok: true; readonly signer: KnownSigner }
   | { readonly ok: false; readonly problem: string };
 
-/** Certificates that end are noticed within this time. */
+/** Certificates that start or end are noticed within this time. */
 const VERDICT_LIFE_MS = 60_000;
 /** A signer is replaced once in months; this bounds what a hostile server can make us keep. */
 const MAX_KNOWN_SIGNERS = 16;
@@ -35,30 +31,24 @@ export class Signers {
     this.#trustDomain = trust.trustDomain;
   }
 
-  /** Whether this chain (DER, leaf first) is the control plane's signer at `now` (Unix milliseconds). */
-  check(chain: readonly Uint8Array[], now: number): SignerVerdict {
+  /**
+   * Whether this chain (DER, leaf first, the root left off) is the control plane's signer at `atMs` (Unix
+   * milliseconds): now for an order, its own time for a settlement.
+   */
+  check(chain: readonly Uint8Array[], atMs: number): SignerVerdict {
     const name = Buffer.from(digestOf(...chain)).toString('base64');
     const known = this.#known.get(name);
-    const ageMs = known === undefined ? Infinity : now - known.checkedMs;
-    if (known !== undefined && ageMs >= 0 && ageMs < VERDICT_LIFE_MS) {
+    if (known !== undefined && Math.abs(atMs - known.checkedMs) < VERDICT_LIFE_MS) {
       return { ok: true, signer: known.signer };
     }
-    const verdict = this.#judge(chain, now);
+    const verdict = this.#judge(chain, atMs);
     this.#known.delete(name);
     if (verdict.ok) {
       const [oldest] = this.#known.keys();
       if (this.#known.size >= MAX_KNOWN_SIGNERS && oldest !== undefined) this.#known.delete(oldest);
-      this.#known.set(name, { signer: verdict.signer, checkedMs: now });
+      this.#known.set(name, { signer: verdict.signer, checkedMs: atMs });
     }
     return verdict;
-  }
-
-  /** A signer that an order was accepted under, by its key id. */
-  find(keyId: Uint8Array): KnownSigner | null {
-    for (const { signer } of this.#known.values()) {
-      if (Buffer.compare(signer.keyId, keyId) === 0) return signer;
-    }
-    return null;
   }
 
   #judge(chain: readonly Uint8Array[], atMs: number): SignerVerdict {
@@ -72,7 +62,7 @@ export class Signers {
     }
     const problem = problemOfControlPlaneSigner(name, leaf);
     if (problem !== null) return refuse(problem);
-    return { ok: true, signer: { keyId: leaf.keyId, publicKey: leaf.x509.publicKey, chain } };
+    return { ok: true, signer: { publicKey: leaf.x509.publicKey } };
   }
 }
 

@@ -13,6 +13,7 @@ import { endUses, saveChanges } from '../jobs/job-end-store.ts';
 import { settleJob } from '../ledger/ledger-store.ts';
 import { encodeSettlement } from '../../protocol/bill/settlement.ts';
 import type { Envelope } from '#gen/gapjunction/job/v1/bill_pb';
+import { splitChain } from '../bills/certificate-chains.ts';
 import { keepOutput, type OutputBlobs } from './output-store.ts';
 import { attemptStale, type ReceiptVerdict } from './receipt-check.ts';
 import { query } from '../store/query.ts';
@@ -104,6 +105,8 @@ export async function failTask(
 /** Whose key will sign what is written now. */
 export interface BillSigner {
   readonly keyId: Uint8Array;
+  /** DER, leaf first, and the digest that it is stored by. */
+  readonly chain: readonly Uint8Array[];
   readonly chainDigest: Uint8Array;
 }
 
@@ -178,6 +181,7 @@ export async function payTask(
     bill: {
       jobId: job.jobId,
       settlement: { payload: settlement, keyId: signer.keyId },
+      settlementChain: signer.chain,
       settlementSignature: null,
       order: { payload: task.orderPayload, keyId: task.orderKeyId },
       orderSignature,
@@ -189,6 +193,8 @@ export async function payTask(
 export interface UnsignedBill {
   readonly jobId: string;
   readonly settlement: { readonly payload: Uint8Array; readonly keyId: Uint8Array };
+  /** Of the key that the settlement names, which may have been replaced since: DER, leaf first. */
+  readonly settlementChain: readonly Uint8Array[];
   readonly settlementSignature: Uint8Array | null;
   readonly order: { readonly payload: Uint8Array; readonly keyId: Uint8Array };
   readonly orderSignature: Uint8Array | null;
@@ -203,6 +209,7 @@ export async function readBillsToSign(
     job_id: string;
     settlement_payload: Uint8Array;
     settlement_key_id: Uint8Array;
+    settlement_certificates: Uint8Array;
     settlement_signature: Uint8Array | null;
     order_payload: Uint8Array;
     order_key_id: Uint8Array;
@@ -210,8 +217,10 @@ export async function readBillsToSign(
   }>(
     em,
     `select b.job_id, b.settlement_payload, b.settlement_key_id, b.settlement_signature,
+            c.certificates as settlement_certificates,
             a.order_payload, a.order_key_id, a.order_signature
        from bill b join attempt a on a.attempt_id = b.attempt_id
+       join certificate_chain c on c.chain_digest = b.settlement_chain_digest
       where ${
         jobIds === null
           ? `b.job_id in (select job_id from job where state = 'settling' order by submitted_ms limit 100)`
@@ -222,6 +231,7 @@ export async function readBillsToSign(
   return rows.map((row) => ({
     jobId: row.job_id,
     settlement: { payload: row.settlement_payload, keyId: row.settlement_key_id },
+    settlementChain: splitChain(row.settlement_certificates),
     settlementSignature: row.settlement_signature,
     order: { payload: row.order_payload, keyId: row.order_key_id },
     orderSignature: row.order_signature,

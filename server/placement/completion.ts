@@ -1,6 +1,5 @@
 // A receipt becomes a settlement, or ends its attempt without pay. Everything that is written for it is
 // written in one transaction; signing follows.
-import type { Envelope } from '#gen/gapjunction/job/v1/bill_pb';
 import type { CompleteRequest } from '#gen/gapjunction/node/v1/dispatch_pb';
 import { digestText } from '../../protocol/bill/digest.ts';
 import type { Job } from '../jobs/jobs.ts';
@@ -18,7 +17,7 @@ import type { Leases } from './leases.ts';
 import type { NodeKeys } from './node-keys.ts';
 import type { OutputBlobs } from './output-store.ts';
 import { checkReceiptOf } from './receipt-check.ts';
-import type { SettlementSigning } from './settlement-signing.ts';
+import type { SettlementSigning, SignedSettlement } from './settlement-signing.ts';
 
 export interface CompletionOptions {
   readonly store: Store;
@@ -51,7 +50,7 @@ export class Completion {
   }
 
   /** The signed settlement, or null where the receipt is not paid. Errors as the contract says. */
-  async complete(request: CompleteRequest, nodeId: string): Promise<Envelope | null> {
+  async complete(request: CompleteRequest, nodeId: string): Promise<SignedSettlement | null> {
     const { job, attemptId, pay, isNew } = await this.#write(request, nodeId);
     const { leases, acknowledgements } = this.#options;
     acknowledgements.overtake({ nodeId, attemptId });
@@ -95,7 +94,7 @@ export class Completion {
     });
   }
 
-  async #sign(job: Job, bill: UnsignedBill | null): Promise<Envelope> {
+  async #sign(job: Job, bill: UnsignedBill | null): Promise<SignedSettlement> {
     const { signing, onError } = this.#options;
     try {
       return bill === null ? await signing.signOf(job.jobId) : await signing.sign(bill);

@@ -28,8 +28,7 @@ export function dispatchService(dispatch: Dispatch, completion: Completion): Ser
     },
 
     async complete(request, context) {
-      const settlement = await completion.complete(request, callerOf(context, 'node').nodeId);
-      return settlement === null ? {} : { settlement };
+      return (await completion.complete(request, callerOf(context, 'node').nodeId)) ?? {};
     },
   });
 }

@@ -70,6 +70,7 @@ export async function openPlacement(options: PlacementOptions): Promise<Placemen
   const chains = new CertificateChains(store);
   const signer = {
     keyId: options.signer.keyId,
+    chain: options.signer.chain,
     chainDigest: await chains.keep(options.signer.chain),
   };
   const streams = new WorkStreams();

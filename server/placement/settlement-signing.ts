@@ -19,6 +19,13 @@ import {
 } from './completion-store.ts';
 import { GroupCommit } from './group-commit.ts';
 
+/** What Complete answers for a receipt that is paid. */
+export interface SignedSettlement {
+  readonly settlement: Envelope;
+  /** Of its signer: DER, leaf first. */
+  readonly settlementChain: Uint8Array[];
+}
+
 export class SettlementSigning {
   readonly #store: Store;
   readonly #signer: Signer;
@@ -33,10 +40,10 @@ export class SettlementSigning {
   }
 
   /**
-   * Signs what of the bill is not signed, ends its job, and answers the settlement's envelope. Throws when
-   * the signer is gone.
+   * Signs what of the bill is not signed, ends its job, and answers the settlement with the chain that it
+   * was written for. Throws when the signer is gone.
    */
-  async sign(bill: UnsignedBill): Promise<Envelope> {
+  async sign(bill: UnsignedBill): Promise<SignedSettlement> {
     const settlementSignature =
       bill.settlementSignature ?? (await this.#sign(PAYLOAD_TYPE.settlement, bill.settlement));
     const orderSignature =
@@ -45,16 +52,17 @@ export class SettlementSigning {
     if (bill.settlementSignature === null || orderSignature !== null) {
       await this.#commits.add(signatures);
     }
-    return create(EnvelopeSchema, {
+    const settlement = create(EnvelopeSchema, {
       payloadType: PAYLOAD_TYPE.settlement,
       payload: bill.settlement.payload,
       signature: settlementSignature,
       keyId: bill.settlement.keyId,
     });
+    return { settlement, settlementChain: [...bill.settlementChain] };
   }
 
   /** Signs the settlement of one job, as far as it is not. */
-  async signOf(jobId: string): Promise<Envelope> {
+  async signOf(jobId: string): Promise<SignedSettlement> {
     const bills = await this.#store.read((em) => readBillsToSign(em, [jobId]));
     if (bills[0] === undefined)
       throw new Error(`signing the settlement of '${jobId}': it has no bill`);

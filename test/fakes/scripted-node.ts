@@ -127,20 +127,28 @@ export class ScriptedNode {
     return signEnvelope({ payloadType: PAYLOAD_TYPE.receipt, payload, signer });
   }
 
-  /** Hands a receipt in, as it is. */
+  /** Hands a receipt in, as it is. Answers the settlement, undefined where it is not paid. */
   async handIn(
-    { taskId }: Pick<ReceivedOrder, 'taskId'>,
+    task: Pick<ReceivedOrder, 'taskId'>,
     receipt: Envelope,
     inlineOutput?: Uint8Array,
   ): Promise<MessageInitShape<typeof EnvelopeSchema> | undefined> {
-    const { settlement } = await this.#calls.complete(
+    return (await this.answerTo(task, receipt, inlineOutput)).settlement;
+  }
+
+  /** Hands a receipt in; the settlement with its signer's chain. */
+  answerTo(
+    { taskId }: Pick<ReceivedOrder, 'taskId'>,
+    receipt: Envelope,
+    inlineOutput?: Uint8Array,
+  ): ReturnType<DispatchCalls['complete']> {
+    return this.#calls.complete(
       create(CompleteRequestSchema, {
         taskId,
         receipt,
         ...(inlineOutput !== undefined && { inlineOutput }),
       }),
     );
-    return settlement;
   }
 
   /** Completes the order with this output. Answers the settlement, undefined where it is not paid. */

@@ -78,7 +78,7 @@ export class WorkWorld {
   /** What went wrong in the background, for a test that wants it so. */
   readonly failures: { readonly doing: string; readonly cause: unknown }[] = [];
   placement: Placement;
-  readonly #signer: Signer;
+  #signer: Signer;
   readonly #moduleCheck: ModuleCheck;
   readonly #dataDir: string;
   readonly #options: WorkWorldOptions;
@@ -125,12 +125,7 @@ export class WorkWorld {
   static async open(options: WorkWorldOptions = {}): Promise<WorkWorld> {
     const dataDir = mkdtempSync(join(tmpdir(), 'gj-work-'));
     const authority = await TestAuthority.create();
-    const issued = await authority.signer();
-    const signer: Signer = {
-      keyId: issued.signer.keyId,
-      chain: issued.chain,
-      sign: async (bytes) => issued.signer.sign(bytes),
-    };
+    const signer = signerUnder(await authority.signer());
     const store =
       options.store ??
       (await openStore(
@@ -165,6 +160,12 @@ export class WorkWorld {
       }),
       onError: (doing, cause) => this.failures.push({ doing, cause }),
     });
+  }
+
+  /** As an operator replaces the key that signs: another certificate, and a start. */
+  async replaceSigner(): Promise<void> {
+    this.#signer = signerUnder(await this.authority.signer());
+    await this.restartPlacement();
   }
 
   /** The same database with nothing in memory, as after a kill. */
@@ -266,6 +267,10 @@ export class TestFleet {
   beat(nodeId: string, attemptIds: readonly string[]): void {
     for (const listener of this.#beats) listener(nodeId, { attemptIds });
   }
+}
+
+function signerUnder({ signer, chain }: IssuedCertificate): Signer {
+  return { keyId: signer.keyId, chain, sign: async (bytes) => signer.sign(bytes) };
 }
 
 function subscribe<Listener>(listeners: Set<Listener>, listener: Listener): () => void {

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { JobEnd } from '#gen/gapjunction/job/v1/bill_pb';
 import { JobState } from '#gen/gapjunction/job/v1/job_pb';
 import { digest } from '../../../protocol/bill/digest.ts';
+import { readCertificate } from '../../../protocol/identity/certificate.ts';
 import { makeKeys, signerOf } from '../../fakes/authority.ts';
 import type { ReceivedOrder } from '../../fakes/scripted-node.ts';
 import { expectRefusal, refusalOf } from '../expect-refusal.ts';
@@ -264,6 +265,25 @@ describe('a settlement', () => {
     expect(settlement?.signature).to.have.length(64);
     expect((await client.outcome(jobId)).bill).not.to.equal(undefined);
     expect((await earnings(world, node)).settledJobs).to.equal(1n);
+    await world.close();
+  });
+
+  it('keeps the chain of its own signer when that is replaced: the node has a bill still', async () => {
+    const world = await WorkWorld.open();
+    const [client, node] = [await world.client(), await world.node()];
+    node.connect(1);
+    await client.submit();
+    const order = await node.nextOrder();
+    const receipt = await node.receipt(order);
+    const first = await node.answerTo(order, receipt);
+    await world.replaceSigner();
+    const second = await node.answerTo(order, receipt);
+    expect(second.settlement).to.deep.equal(first.settlement);
+    for (const { settlement, settlementChain } of [first, second]) {
+      const [leaf = new Uint8Array()] = settlementChain ?? [];
+      expect(settlementChain).to.have.length(2);
+      expect(readCertificate(leaf).keyId).to.deep.equal(Uint8Array.from(settlement?.keyId ?? []));
+    }
     await world.close();
   });
 
