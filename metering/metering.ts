@@ -1,7 +1,7 @@
 // The public face of metering: Wasm in, metered Wasm out, and the host's side of the counting. Nothing
 // outside of this folder imports any other file of it.
 
-export { readModule, validateModule } from './read-module.ts';
+export { errorOfCompilation, readModule, validateModule } from './read-module.ts';
 export type {
   Entry,
   ExportReport,

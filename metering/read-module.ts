@@ -52,13 +52,16 @@ export async function validateModule(bytes: Uint8Array): Promise<ModuleReport> {
   try {
     await WebAssembly.compile(bytes);
   } catch (cause) {
-    throw fromCompileError(cause);
+    throw errorOfCompilation(cause);
   }
   return report;
 }
 
-/** V8 ends its messages with the offset: "WebAssembly.compile(): Compiling ... failed: why @+42". */
-function fromCompileError(cause: unknown): WasmError {
+/**
+ * What V8 said when it refused to compile, with the offset in the bytes that it was given: it ends its
+ * messages with that, "WebAssembly.compile(): Compiling ... failed: why @+42".
+ */
+export function errorOfCompilation(cause: unknown): WasmError {
   const message = cause instanceof Error ? cause.message : String(cause);
   const found = /^(?:WebAssembly\.\w+\(\): )?(.*?)(?: @\+(\d+))?$/s.exec(message);
   return new WasmError(Number(found?.[2] ?? 0), found?.[1] ?? message, { cause });

@@ -1,7 +1,13 @@
 // From a client's bytes to a compiled, metered module: read, checked against what a guest may import,
 // metered, compiled. Happens inside the sandbox, so that hostile bytes meet no parser outside of it that
 // runs beside a key.
-import { MemoryAboveCap, WasmError, meterModule, readModule } from '../../metering/metering.ts';
+import {
+  MemoryAboveCap,
+  WasmError,
+  errorOfCompilation,
+  meterModule,
+  readModule,
+} from '../../metering/metering.ts';
 import type { MeteredModule, ModuleReport } from '../../metering/metering.ts';
 import { isSignature, whyImportRefused } from '../capabilities.ts';
 import type { GuestEntry } from './guest-run.ts';
@@ -83,15 +89,8 @@ function compile(metered: Uint8Array, original: Uint8Array): WebAssembly.Module 
     try {
       void new WebAssembly.Module(original);
     } catch (cause) {
-      throw new ModuleRefused(reasonOf(cause), { cause });
+      throw new ModuleRefused(errorOfCompilation(cause).message, { cause });
     }
     throw new MeteringFailed(error.message, { cause: error });
   }
-}
-
-/** V8 ends its messages with the offset: `WebAssembly.Module(): Compiling ... failed: why @+42`. */
-function reasonOf(cause: unknown): string {
-  const message = cause instanceof Error ? cause.message : String(cause);
-  const found = /^(?:WebAssembly\.Module\(\): )?(.*) @\+(\d+)$/s.exec(message);
-  return found === null ? message : `at byte ${found[2]}: ${found[1]}`;
 }
