@@ -11,6 +11,7 @@ import {
   type EnrolResponse,
   type StartEnrolmentResponse,
 } from '#gen/gapjunction/node/v1/enrolment_pb';
+import { keyFingerprint } from '../../protocol/identity/key-fingerprint.ts';
 import { oldCertificateMessage } from '../../protocol/identity/old-certificate.ts';
 import type { Clock, Random } from '../clock.ts';
 import { addressText, type Address } from '../control-plane/address.ts';
@@ -28,7 +29,7 @@ import {
   generateNodeKey,
   storeNodeKey,
 } from '../identity/node-key.ts';
-import { keyFingerprint, type NodeKey } from '../identity/node-key.ts';
+import type { NodeKey } from '../identity/node-key.ts';
 import type { RootPin } from '../identity/pinned-root.ts';
 import { listenOnLoopback, type LoopbackListener } from './loopback-listener.ts';
 import { untilAnswered } from './retry.ts';

@@ -55,12 +55,6 @@ export function eraseNodeKey(keyFolder: string, keyId: Uint8Array): void {
   rmSync(keyFile(keyFolder, keyId), { force: true });
 }
 
-/** How a person compares two keys: the first 16 bytes of the key id in hex, in groups of four. */
-export function keyFingerprint(keyId: Uint8Array): string {
-  const hex = Buffer.from(keyId.subarray(0, 16)).toString('hex');
-  return hex.match(/.{4}/g)?.join(' ') ?? hex;
-}
-
 /** Erases every key but these: those of enrolments and renewals that never got an answer. */
 export function eraseOtherKeys(keyFolder: string, kept: readonly Uint8Array[]): void {
   const names = new Set(kept.map((keyId) => Buffer.from(keyId).toString('hex')));
