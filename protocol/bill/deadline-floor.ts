@@ -22,7 +22,11 @@ export function deadlineFloorFuel({ deadlineEpochs, sleptNs }: DeadlineStop): bi
   return (awakeNs * FLOOR_FUEL_PER_SECOND + NS_PER_SECOND - 1n) / NS_PER_SECOND;
 }
 
-/** Whether DEADLINE_EXCEEDED at this fuel is the node's fault. CANCELLED and KILLED never are. */
+/**
+ * Whether DEADLINE_EXCEEDED at this fuel is the node's fault. CANCELLED and KILLED never are. The sandbox
+ * ends a run by the same rule, isBelowFloor in sandbox/engine/stop.ts; test/sandbox/stops.test.ts holds the
+ * two equal.
+ */
 export function isBelowDeadlineFloor(stop: DeadlineStop & { readonly fuel: bigint }): boolean {
   return stop.fuel < deadlineFloorFuel(stop);
 }

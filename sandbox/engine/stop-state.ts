@@ -5,6 +5,9 @@ const PREFIX = 'gap-junction/stop-state/v1\n';
 /**
  * Digest of a guest's memories at a stop: SHA-256 of the prefix, a 4-byte count and, for each memory in
  * the order of instantiation, its 8-byte length and all its bytes; numbers big-endian. 32 bytes.
+ *
+ * The same as stopStateDigest in protocol/bill/stop-state.ts; this folder imports no protocol, so
+ * test/sandbox/stops.test.ts and the vectors hold the two equal.
  */
 export function digestStopState(memories: readonly Uint8Array[]): Uint8Array {
   const hash = createHash('sha256').update(PREFIX);

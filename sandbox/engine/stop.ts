@@ -41,7 +41,8 @@ export function isPastDeadline(run: {
 /**
  * Whether a run that ended at its deadline did less than 20 million fuel per second of the time it had
  * to compute in (the deadline without what it slept): a fault of the node then, not of the guest.
- * The control plane and whoever checks a bill judge a receipt by this same rule.
+ * Whoever judges a receipt does it by the same rule, isBelowDeadlineFloor in protocol/bill/deadline-floor.ts;
+ * this folder imports no protocol, so test/sandbox/stops.test.ts holds the two equal.
  */
 export function isBelowFloor(run: { fuel: bigint; epochs: number; sleptNs: bigint }): boolean {
   const computeNs = deadlineNs(run.epochs) - run.sleptNs;
