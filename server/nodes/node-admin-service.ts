@@ -11,7 +11,8 @@ import {
 import { recordAudit } from '../audit/audit-store.ts';
 import { revokeCertificatesOf } from '../certificates/certificate-store.ts';
 import type { Revocations } from '../certificates/revocations.ts';
-import { notFound, RpcError } from '../rpc/error.ts';
+import { notFound } from '../rpc/error.ts';
+import { pageLimit, pageOf, readPageToken } from '../rpc/page.ts';
 import { callerOf, implement, type ServiceImplementation } from '../rpc/service.ts';
 import { databaseNowMs } from '../store/now.ts';
 import type { Store } from '../store/store.ts';
@@ -26,20 +27,23 @@ export interface NodeAdminDeps {
   readonly revocations: Pick<Revocations, 'announce'>;
 }
 
-const DEFAULT_PAGE_SIZE = 50;
-
 export function nodeAdminService(deps: NodeAdminDeps): ServiceImplementation {
   const { store, fleet } = deps;
   return implement(NodeAdminService, {
     async listNodes(request) {
-      const limit = request.pageSize === 0 ? DEFAULT_PAGE_SIZE : request.pageSize;
-      const before = request.pageToken === '' ? null : readPageToken(request.pageToken);
-      const nodes = await store.read((em) => listNodes(em, { before, limit }));
-      const last = nodes.length === limit ? nodes.at(-1) : undefined;
-      return {
-        nodes: await messagesOf(deps, nodes),
-        nextPageToken: last === undefined ? '' : `${last.enrolledMs}.${last.nodeId}`,
-      };
+      const [enrolledMs, nodeId] =
+        readPageToken(request.pageToken, /^\d{1,15},n-[a-z2-7]{20}$/) ?? [];
+      const before =
+        enrolledMs === undefined || nodeId === undefined
+          ? null
+          : { enrolledMs: Number(enrolledMs), nodeId };
+      const limit = pageLimit(request.pageSize);
+      const found = await store.read((em) => listNodes(em, { before, limit: limit + 1 }));
+      const { items, nextPageToken } = pageOf(found, limit, (last) => [
+        last.enrolledMs,
+        last.nodeId,
+      ]);
+      return { nodes: await messagesOf(deps, items), nextPageToken };
     },
 
     async getNode(request) {
@@ -114,16 +118,3 @@ const STANDING: Readonly<Record<Standing, StandingMessage>> = {
   draining: StandingMessage.DRAINING,
   revoked: StandingMessage.REVOKED,
 };
-
-/** `<enrolled ms>.<node id>` of the last node of the page before. */
-function readPageToken(token: string): { enrolledMs: number; nodeId: string } {
-  const [, enrolledMs, nodeId] = /^(\d{1,15})\.([a-z2-7-]{1,64})$/.exec(token) ?? [];
-  if (enrolledMs === undefined || nodeId === undefined) {
-    throw new RpcError(
-      'INVALID_ARGUMENT',
-      'PAGE_TOKEN_INVALID',
-      `reading the page token '${token}': take next_page_token of the last answer as it is`,
-    );
-  }
-  return { enrolledMs: Number(enrolledMs), nodeId };
-}

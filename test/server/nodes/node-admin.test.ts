@@ -2,6 +2,7 @@ import { Code, type ConnectError } from '@connectrpc/connect';
 import { expect } from 'chai';
 import { AuditService } from '#gen/gapjunction/admin/v1/audit_pb';
 import { NodeAdminService, Standing } from '#gen/gapjunction/admin/v1/node_admin_pb';
+import { pageToken as tokenOf } from '../../../server/rpc/page.ts';
 import { startStripeSimulator, type StripeSimulator } from '../../../stripe-simulator/simulator.ts';
 import { type ControlPlane, startControlPlane } from '../../fakes/control-plane.ts';
 import { enrolNode } from '../../fakes/node.ts';
@@ -45,7 +46,11 @@ describe('nodes, to an operator', () => {
     expect(await codeOf(admin().getNode({ nodeId: 'n-nobody' }))).to.equal(Code.NotFound);
     const revoke = admin().revokeNode({ nodeId: 'n-nobody', reason: 'x' });
     expect(await codeOf(revoke)).to.equal(Code.NotFound);
-    for (const pageToken of ['x', "1.n-'; drop table node", '9'.repeat(16) + '.n-a']) {
+    for (const pageToken of [
+      'x',
+      tokenOf([1, "n-'; drop table node"]),
+      tokenOf(['9'.repeat(16), ids[0] ?? '']),
+    ]) {
       expect(await codeOf(admin().listNodes({ pageToken }))).to.equal(Code.InvalidArgument);
     }
   });
