@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
-import { digest, digestText, parseDigestText, sameBytes } from '../../protocol/bill/digest.ts';
+import { digest, parseDigestText, sameBytes } from '../../protocol/bill/digest.ts';
 import { AgentError } from '../error.ts';
 
 /** What the owner said about the root: its certificate, or its fingerprint. */
@@ -40,11 +40,6 @@ export function pinOfFingerprint(text: string): RootPin {
     );
   }
   return { kind: 'fingerprint', sha256 };
-}
-
-/** SHA-256 of the certificate's DER, for people. */
-export function fingerprintText(certificate: X509Certificate): string {
-  return digestText(digest(certificate.raw));
 }
 
 /**

@@ -22,11 +22,6 @@ export function renewalTimeMs({ notBeforeMs, notAfterMs }: Validity, random: num
   return notBeforeMs + lifeMs * RENEW_AT * (1 + RENEW_JITTER * (2 * random - 1));
 }
 
-/** Whether the certificate is to be renewed now. */
-export function shouldRenew(now: number, certificate: Validity, random: number): boolean {
-  return now >= renewalTimeMs(certificate, random);
-}
-
 /** How long after its end an old certificate still proves who a node is. */
 export const OLD_CERTIFICATE_DAYS = 7;
 const MS_PER_DAY = 86_400_000;

@@ -4,7 +4,7 @@
 
 import { hash, X509Certificate } from 'node:crypto';
 import { DerReader, dottedOid, MalformedDer, TAG } from './der.ts';
-import { parseSpiffeUri, type Identity } from './spiffe.ts';
+import { parseSpiffeUri } from './spiffe.ts';
 
 /**
  * The extended key usage of the key that signs work orders and settlements. No listener accepts it, and
@@ -97,19 +97,10 @@ export function readCertificate(input: Uint8Array | X509Certificate): Certificat
 }
 
 /**
- * Whom the certificate speaks for: the one URI name that it has, when that is a name of ours in this
- * trust domain. Null for every other certificate, also one that cannot be read. Says nothing about who
+ * Whom the certificate speaks for, in which trust domain: the one URI name that it has, when that is a
+ * name of ours. Null for every other certificate, also one that cannot be read. Says nothing about who
  * issued it or when.
  */
-export function identityOf(
-  certificate: X509Certificate | Certificate,
-  trustDomain: string,
-): Identity | null {
-  const name = spiffeNameOf(certificate);
-  return name?.trustDomain === trustDomain ? name.identity : null;
-}
-
-/** The same with its trust domain, for a reader that does not know it beforehand. */
 export function spiffeNameOf(
   certificate: X509Certificate | Certificate,
 ): ReturnType<typeof parseSpiffeUri> {

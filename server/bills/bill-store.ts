@@ -13,19 +13,6 @@ export async function insertChain(
   );
 }
 
-/** The joined certificates of this digest, or null. */
-export async function readChain(
-  em: EntityManager,
-  chainDigest: Uint8Array,
-): Promise<Uint8Array | null> {
-  const rows = await query<{ certificates: Uint8Array }>(
-    em,
-    'select certificates from certificate_chain where chain_digest = $1',
-    [chainDigest],
-  );
-  return rows[0]?.certificates ?? null;
-}
-
 export interface BillParts {
   readonly order: SignedParts;
   readonly receipt: SignedParts;

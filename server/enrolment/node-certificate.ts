@@ -8,9 +8,6 @@ import type { BoundCertificate } from '../nodes/node-store.ts';
 import type { Authority, HeartbeatMaster } from '../secrets/secrets.ts';
 import type { EnrolmentAnswer } from './enrolment.ts';
 
-/** The design's: short enough that a stolen one is soon worth nothing, renewed at half of it. */
-export const NODE_CERTIFICATE_LIFE_MS = 24 * 3_600_000;
-
 /** Valid a minute before it was made: clocks differ by as much (the heartbeat's window). */
 const BACKDATED_MS = 60_000;
 

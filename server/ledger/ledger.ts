@@ -60,8 +60,6 @@ export type LedgerEvent =
 
 export const LEDGER_KINDS = ['credit', 'hold', 'settle', 'release'] as const;
 
-export type LedgerKind = (typeof LEDGER_KINDS)[number];
-
 /** The most that one credit, hold or charge may move: 10^15, ten million dollars. */
 export const MAX_MOVED_MICROCENTS = 10n ** 15n;
 

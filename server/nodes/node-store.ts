@@ -19,18 +19,6 @@ export async function findNode(em: EntityManager, nodeId: string): Promise<Node 
   return em.findOne(Node, { nodeId });
 }
 
-/** The Stripe account of a node. Throws where there is no such node. */
-export async function accountOf(em: EntityManager, nodeId: string): Promise<string> {
-  const [row] = await query<{ account_id: string }>(
-    em,
-    'select account_id from node where node_id = $1',
-    [nodeId],
-  );
-  if (row === undefined)
-    throw new Error(`finding the account of '${nodeId}': there is no such node`);
-  return row.account_id;
-}
-
 export async function nodeOfAccount(em: EntityManager, accountId: string): Promise<Node | null> {
   return em.findOne(Node, { accountId });
 }

@@ -16,7 +16,6 @@ import { keyIdOf } from '../../protocol/identity/key-id.ts';
 import { serialHex } from '../../protocol/identity/serial.ts';
 import { Revocations } from '../../server/certificates/revocations.ts';
 import { enrolmentService, type EnrolmentDeps } from '../../server/enrolment/enrolment-service.ts';
-import { NODE_CERTIFICATE_LIFE_MS } from '../../server/enrolment/node-certificate.ts';
 import { Fleet } from '../../server/nodes/fleet.ts';
 import type { CallContext, Caller, CallerOf, Handlers } from '../../server/rpc/service.ts';
 import { openFileSecrets } from '../../server/secrets/file-secrets.ts';
@@ -78,7 +77,7 @@ export class IdentityWorld {
       randomBytes,
       authority: this.secrets.authority,
       heartbeatMaster: this.secrets.heartbeatMaster,
-      certificateLifeMs: NODE_CERTIFICATE_LIFE_MS,
+      certificateLifeMs: 24 * 3_600_000,
       revocations: this.revocations,
       fleet: this.fleet,
       limit: async () => {},

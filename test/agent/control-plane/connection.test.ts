@@ -9,7 +9,8 @@ import { EarningsService } from '#gen/gapjunction/billing/v1/billing_pb';
 import { addressText, parseAddress } from '../../../agent/control-plane/address.ts';
 import { connectTo, fetchRoot } from '../../../agent/control-plane/connection.ts';
 import { AgentError } from '../../../agent/error.ts';
-import { fingerprintText, pinOfFingerprint } from '../../../agent/identity/pinned-root.ts';
+import { pinOfFingerprint } from '../../../agent/identity/pinned-root.ts';
+import { digest, digestText } from '../../../protocol/bill/digest.ts';
 import { TestAuthority, type IssuedCertificate } from '../../fakes/authority.ts';
 
 describe('the connection to the control plane', () => {
@@ -74,14 +75,14 @@ describe('the connection to the control plane', () => {
     const withRoot = { ...issued, chainPem: `${issued.chainPem}\n${authority.rootPem}` };
     const server = await listen(withRoot, () => {});
     try {
-      const pin = pinOfFingerprint(fingerprintText(authority.rootCertificate));
+      const pin = pinOfFingerprint(digestText(digest(authority.rootCertificate.raw)));
       const root = await fetchRoot(addressOf(server), pin);
       expect(root.raw).to.deep.equal(authority.rootCertificate.raw);
       // The intermediate is in the chain as well, and is no root.
       for (const other of [stranger.rootCertificate, issued.certificate]) {
         const error = await fetchRoot(
           addressOf(server),
-          pinOfFingerprint(fingerprintText(other)),
+          pinOfFingerprint(digestText(digest(other.raw))),
         ).catch((cause: unknown) => cause);
         expect(error).to.be.instanceOf(AgentError).and.include({
           reason: 'CONTROL_PLANE_UNTRUSTED',
