@@ -37,6 +37,8 @@ export interface ListenerLimits {
   readonly maxUncertifiedConnections: number;
   readonly maxStreamsPerConnection: number;
   readonly maxMessageBytes: number;
+  /** Default 5 s. */
+  readonly handshakeTimeoutMs?: number;
 }
 
 export interface TlsMaterial {
@@ -148,7 +150,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     ALPNProtocols: ['h2'],
     requestCert: true,
     rejectUnauthorized: false,
-    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    handshakeTimeout: options.limits.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
   });
   tls.maxConnections = options.limits.maxConnections;
   // Those in their handshake, too, which a stop has to close as well.
@@ -165,7 +167,9 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     }
   });
   // A failed handshake is the peer's own business.
-  tls.on('tlsClientError', (error, socket) => {
+  tls.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
+    // Node closes all others itself, after their alert; a silent peer would keep its place for ever.
+    if (error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') socket.destroy();
     options.log.debug({ err: error, address: socket.remoteAddress }, 'TLS handshake failed');
   });
 

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { constants } from 'node:http2';
+import { connect as connectTcp } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { expect } from 'chai';
 import { pino } from 'pino';
@@ -47,6 +48,23 @@ describe('the port, towards peers that mean no good', () => {
   after(() => rpc.stop());
   beforeEach(() => {
     handle = async () => ({ availableMicrocents: 1n });
+  });
+
+  it('closes connections that never shake hands, which would keep all nodes out for ever', async () => {
+    const impatient = await startListener({
+      services: [health.implementation],
+      limits: { maxConnections: 2, handshakeTimeoutMs: 50 },
+    });
+    try {
+      const silent = connectTcp(impatient.listener.port, '127.0.0.1').resume();
+      const halfHello = connectTcp(impatient.listener.port, '127.0.0.1').resume();
+      halfHello.write(Buffer.from([0x16, 3, 1, 1, 0]));
+      await Promise.all([once(silent, 'close'), once(halfHello, 'close')]);
+      const { status } = await impatient.clientFor(Health, null).check({});
+      expect(status).to.equal(HealthCheckResponse_ServingStatus.SERVING);
+    } finally {
+      await impatient.stop();
+    }
   });
 
   const balance = () => rpc.clientFor(BillingService, client).getBalance({});
