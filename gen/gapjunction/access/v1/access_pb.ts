@@ -22,7 +22,13 @@ export const file_gapjunction_access_v1_access: GenFile = /*@__PURE__*/
 export type Access = Message<"gapjunction.access.v1.Access"> & {
   /**
    * At least one. A caller in another role gets PERMISSION_DENIED (reason WRONG_ROLE); one without a
-   * valid certificate gets UNAUTHENTICATED.
+   * valid certificate gets UNAUTHENTICATED (NO_CERTIFICATE, CERTIFICATE_UNTRUSTED, CERTIFICATE_EXPIRED,
+   * CERTIFICATE_REVOKED).
+   *
+   * Any method may also answer, by reason: INVALID_REQUEST, with field violations, MALFORMED_REQUEST, and,
+   * where it lists, PAGE_TOKEN_UNKNOWN (all INVALID_ARGUMENT). REQUEST_STALLED, CALL_STALLED
+   * (DEADLINE_EXCEEDED): the request did not come, or the answer was not made, in time. REVOCATIONS_UNKNOWN, STOPPING
+   * (UNAVAILABLE): try again, elsewhere if there is a choice. INTERNAL, with `request_id`.
    *
    * @generated from field: repeated gapjunction.access.v1.Role callers = 1;
    */

@@ -262,6 +262,9 @@ export const ClientAdminService: GenService<{
    * Adds to a client's balance from the operator's own account. Safe to repeat: the same request id with
    * the same body is credited once; with another body, ALREADY_EXISTS (REQUEST_ID_REUSED). Audited.
    *
+   * Errors, by reason: CLIENT_UNKNOWN (NOT_FOUND). BALANCE_TOO_HIGH (FAILED_PRECONDITION): a balance holds
+   * at most 10^18.
+   *
    * @generated from rpc gapjunction.admin.v1.ClientAdminService.CreditClient
    */
   creditClient: {

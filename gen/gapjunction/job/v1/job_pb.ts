@@ -457,7 +457,8 @@ export type Attempt = Message<"gapjunction.job.v1.Attempt"> & {
   endedAt?: Timestamp | undefined;
 
   /**
-   * Why a failed attempt failed: NODE_LOST, NOT_ACKNOWLEDGED, SANDBOX_DIED, a node's own fault.
+   * Why a failed attempt failed: NODE_LOST, NODE_REVOKED, NOT_ACKNOWLEDGED, ATTEMPT_MISSING (the node's
+   * beats did not name it), LEASE_EXPIRED, TOO_SLOW, SANDBOX_DIED, or what its node said.
    *
    * @generated from field: string failure = 6;
    */
@@ -782,7 +783,8 @@ export const JobService: GenService<{
    * Checks an uploaded module and makes it ready for jobs. Safe to repeat.
    *
    * Errors, by reason: BLOB_UNKNOWN (NOT_FOUND): upload it first. MODULE_REFUSED (INVALID_ARGUMENT), with
-   * metadata `offset` (bytes from the start of the file) and `cause`.
+   * metadata `offset` (bytes from the start of the file) and `cause`. CHECKER_BUSY (RESOURCE_EXHAUSTED):
+   * many others wait for theirs to be checked; try again in a moment.
    *
    * @generated from rpc gapjunction.job.v1.JobService.RegisterModule
    */

@@ -261,6 +261,8 @@ export const DispatchService: GenService<{
    * Open while the node takes work. The node offers slots; each order takes one. An order is
    * acknowledged within 5 s or given to another node. Offers die with the stream; leases do not.
    *
+   * Errors, by reason: SUPERSEDED (ABORTED): the node opened a newer stream.
+   *
    * @generated from rpc gapjunction.node.v1.DispatchService.Work
    */
   work: {
