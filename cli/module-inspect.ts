@@ -7,10 +7,10 @@ import { Command } from 'commander';
 import {
   WasmError,
   validateModule,
+  whyImportRefused,
   type ExternalType,
   type ModuleReport,
 } from '../metering/metering.ts';
-import { whyImportRefused } from '../sandbox/sandbox.ts';
 import { EXIT } from './failure.ts';
 import { digestText, print, printJson, printTable } from './output.ts';
 

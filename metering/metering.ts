@@ -2,6 +2,12 @@
 // outside of this folder imports any other file of it.
 
 export { errorOfCompilation, readModule, validateModule } from './read-module.ts';
+export {
+  GAP_JUNCTION_MODULE,
+  HOST_INTERFACE,
+  WASI_MODULE,
+  whyImportRefused,
+} from './host-interface.ts';
 export type {
   Entry,
   ExportReport,

@@ -17,6 +17,8 @@ export interface ImportReport {
   readonly name: string;
   readonly kind: ExternalKind;
   readonly type: ExternalType;
+  /** Where it stands, in bytes from the start of the file. */
+  readonly offset: number;
 }
 
 export interface ExportReport {

@@ -67,7 +67,10 @@ export function errorOfCompilation(cause: unknown): WasmError {
   return new WasmError(Number(found?.[2] ?? 0), found?.[1] ?? message, { cause });
 }
 
-function reportImport(module: WasmModule, { module: from, name, thing }: Import): ImportReport {
+function reportImport(
+  module: WasmModule,
+  { module: from, name, thing, offset }: Import,
+): ImportReport {
   const type: ExternalType =
     thing.kind === 'function'
       ? { kind: 'function', type: module.types[thing.typeIndex]! }
@@ -76,7 +79,7 @@ function reportImport(module: WasmModule, { module: from, name, thing }: Import)
         : thing.kind === 'global'
           ? { kind: 'global', ...thing.type }
           : thing;
-  return { module: from, name, kind: thing.kind, type };
+  return { module: from, name, kind: thing.kind, type, offset };
 }
 
 function reportExports(module: WasmModule): ExportReport[] {

@@ -29,5 +29,4 @@ export {
   isBelowFloor,
 } from './engine/stop.ts';
 export { digestStopState } from './engine/stop-state.ts';
-export { whyImportRefused } from './capabilities.ts';
 export { GJ_0_DIGEST_HEX, GJ_0_PROFILE } from '../metering/metering.ts';

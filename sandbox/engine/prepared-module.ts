@@ -7,9 +7,10 @@ import {
   errorOfCompilation,
   meterModule,
   readModule,
+  whyImportRefused,
 } from '../../metering/metering.ts';
 import type { MeteredModule, ModuleReport } from '../../metering/metering.ts';
-import { isSignature, whyImportRefused } from '../capabilities.ts';
+import { isSignature } from '../capabilities.ts';
 import type { GuestEntry } from './guest-run.ts';
 
 export interface PreparedModule {

@@ -178,13 +178,11 @@ function endAfterFailure(
   const failure = failureOf(job.attempts.at(-1));
   if (job.cancelRequested) return { end: 'CANCELLED', endDetail: '' };
   // One node may lie about a module or be broken; two that agree are believed.
-  if (nodesThatFailedWith(job, 'INVALID_MODULE').size >= 2) {
-    return { end: 'INVALID_MODULE', endDetail: '' };
-  }
+  const { code, words } = partsOf(failure);
+  const invalid = { end: 'INVALID_MODULE', endDetail: words } as const;
+  if (nodesThatFailedWith(job, 'INVALID_MODULE').size >= 2) return invalid;
   if (job.attempts.length < maxAttempts) return null;
-  return failure === 'INVALID_MODULE'
-    ? { end: 'INVALID_MODULE', endDetail: '' }
-    : { end: 'NODE_FAULT', endDetail: failure };
+  return code === 'INVALID_MODULE' ? invalid : { end: 'NODE_FAULT', endDetail: failure };
 }
 
 function acceptReceipt(
@@ -227,8 +225,16 @@ export function failedNodes(job: Job): ReadonlySet<string> {
 /** The nodes whose attempts failed for this reason. */
 export function nodesThatFailedWith(job: Job, failure: string): ReadonlySet<string> {
   return new Set(
-    job.attempts.filter((attempt) => failureOf(attempt) === failure).map(({ nodeId }) => nodeId),
+    job.attempts
+      .filter((attempt) => partsOf(failureOf(attempt)).code === failure)
+      .map(({ nodeId }) => nodeId),
   );
+}
+
+/** A failure is a code, or a code and the node's words: `INVALID_MODULE: at byte 8: ...`. */
+function partsOf(failure: string): { readonly code: string; readonly words: string } {
+  const [code = '', ...words] = failure.split(': ');
+  return { code, words: words.join(': ') };
 }
 
 function failureOf(attempt: Attempt | undefined): string {

@@ -1,7 +1,7 @@
 // Reads and validates one module after another, beside the event loop: a hostile one costs its sender's
 // time, not everyone's. See module-check.ts for the other end.
 import { parentPort } from 'node:worker_threads';
-import { validateModule, WasmError } from '../../metering/metering.ts';
+import { validateModule, WasmError, whyImportRefused } from '../../metering/metering.ts';
 import { moduleFacts } from './module.ts';
 import type { CheckAnswer } from './module-check.ts';
 
@@ -14,7 +14,12 @@ port.on('message', (bytes: Uint8Array) => {
 
 async function check(bytes: Uint8Array): Promise<CheckAnswer> {
   try {
-    return { kind: 'accepted', facts: moduleFacts(await validateModule(bytes)) };
+    const report = await validateModule(bytes);
+    for (const wanted of report.imports) {
+      const cause = whyImportRefused(wanted);
+      if (cause !== null) return { kind: 'refused', offset: wanted.offset, cause };
+    }
+    return { kind: 'accepted', facts: moduleFacts(report) };
   } catch (cause) {
     if (cause instanceof WasmError) {
       return { kind: 'refused', offset: cause.offset, cause: cause.reason };

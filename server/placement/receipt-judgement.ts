@@ -59,7 +59,8 @@ export function judgeReceipt({
   return { kind: 'pay', end, endDetail: receipt.endDetail, amounts };
 }
 
-/** INVALID_MODULE as it is, since two nodes have to agree on it; a node's own words for its own fault. */
+/** INVALID_MODULE as a code of its own, since two nodes have to agree on it; and a node's own words. */
 function failureText(end: End, endDetail: string): string {
-  return end === 'INVALID_MODULE' || endDetail === '' ? end : endDetail;
+  if (endDetail === '') return end;
+  return end === 'INVALID_MODULE' ? `${end}: ${endDetail}` : endDetail;
 }

@@ -13,18 +13,21 @@ describe('reading a module', () => {
         name: 'id',
         kind: 'function',
         type: { kind: 'function', type: { parameters: ['i32'], results: ['i32'] } },
+        offset: 49,
       },
       {
         module: 'env',
         name: 'g',
         kind: 'global',
         type: { kind: 'global', value: 'i32', mutable: false },
+        offset: 58,
       },
       {
         module: 'env',
         name: 't',
         kind: 'table',
         type: { kind: 'table', element: 'funcref', size: { min: 300, max: null } },
+        offset: 67,
       },
     ]);
     expect(report.memory).to.deep.equal({ minPages: 1, maxPages: 3 });

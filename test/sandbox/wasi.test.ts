@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { CAPABILITIES, WASI_MODULE } from '../../sandbox/capabilities.ts';
+import { WASI_MODULE } from '../../metering/metering.ts';
+import { CAPABILITIES } from '../../sandbox/capabilities.ts';
 import { specOf, wasiGuest, wasm, words } from './guests.ts';
 import { withPool } from './pool.ts';
 import { BADF, INVAL, SUCCESS, answers, call } from './wasi-answers.ts';

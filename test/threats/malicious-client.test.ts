@@ -169,15 +169,14 @@ describe('threat: a malicious client', () => {
     }
   });
 
-  it('a module that asks for a function of the host gets none, costs nothing, and ends its job', async () => {
-    const { job } = await attacker.watch(
-      await attacker.submit(
-        '(module (import "process" "exit" (func (param i32))) (func (export "run")))',
-      ),
+  it('a module that asks for a function of the host is told which, before any node sees it', async () => {
+    const bytes = await wasmOf(
+      '(module (import "process" "exit" (func (param i32))) (func (export "run")))',
     );
-    expect(endName(job.end)).to.equal('INVALID_MODULE');
-    expect(job.chargeMicrocents).to.equal(0n);
-    expect(job.output).to.equal(undefined);
+    const refused = await failureOf(attacker.register(bytes));
+    expect(refused).to.include({ code: 'InvalidArgument', reason: 'MODULE_REFUSED' });
+    expect(refused.metadata['cause']).to.contain('process.exit');
+    expect(refused.metadata['offset']).to.equal('21');
   });
 
   it('a program that reaches for files, sockets and the environment gets nothing', async () => {

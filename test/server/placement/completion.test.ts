@@ -1,3 +1,4 @@
+// One world of nodes and clients is dear to make, so every end that a receipt can come to is tried here.
 import { expect } from 'chai';
 import { JobEnd } from '#gen/gapjunction/job/v1/bill_pb';
 import { JobState } from '#gen/gapjunction/job/v1/job_pb';
@@ -218,12 +219,14 @@ describe('a receipt', () => {
   it('of an invalid module ends the job when a second node agrees, and costs nothing', async () => {
     const before = await client.balance();
     const { jobId, order } = await ordered();
-    await node.complete(order, { end: JobEnd.INVALID_MODULE, fuel: 0n });
+    const refusal = { end: JobEnd.INVALID_MODULE, endDetail: 'at byte 8: no', fuel: 0n };
+    await node.complete(order, refusal);
     const second = await world.node();
     second.connect(1);
-    await second.complete(await second.nextOrder(), { end: JobEnd.INVALID_MODULE, fuel: 0n });
+    await second.complete(await second.nextOrder(), refusal);
     const { job } = await client.outcome(jobId);
-    expect(job?.end).to.equal(JobEnd.INVALID_MODULE);
+    expect(job).to.include({ end: JobEnd.INVALID_MODULE, endDetail: 'at byte 8: no' });
+    expect(job?.attempts?.[0]?.failure).to.equal('INVALID_MODULE: at byte 8: no');
     expect(await client.balance()).to.deep.equal(before);
   });
 

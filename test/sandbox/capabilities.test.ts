@@ -1,0 +1,20 @@
+import { expect } from 'chai';
+
+import { HOST_INTERFACE } from '../../metering/metering.ts';
+import { CAPABILITIES } from '../../sandbox/capabilities.ts';
+
+describe('what a guest can import', () => {
+  it('is what its module was checked against when it was registered', () => {
+    const linked = [...CAPABILITIES].map(([module, functions]) => [
+      module,
+      [...functions]
+        .map(([name, { params, results }]) => [
+          name,
+          `(${params.join(', ')}) -> (${results.join(', ')})`,
+        ])
+        .toSorted(),
+    ]);
+    const checked = [...HOST_INTERFACE].map(([module, types]) => [module, [...types].toSorted()]);
+    expect(linked).to.deep.equal(checked);
+  });
+});
