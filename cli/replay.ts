@@ -1,23 +1,11 @@
 // Runs a bill's job again in a sandbox of this machine.
-import { createHash } from 'node:crypto';
+import { Entry, Grant, type BlobRef } from '#gen/gapjunction/job/v1/bill_pb';
 
-import { Entry, Grant, JobEnd, type BlobRef } from '#gen/gapjunction/job/v1/bill_pb';
-
+import { JOB_END } from '../agent/jobs/receipt.ts';
+import { digest, digestText, sameBytes } from '../protocol/bill/digest.ts';
 import type { Replay } from '../protocol/bill/replay.ts';
-import { MAX_EPOCHS, SandboxPool, type GuestEnd, type GuestSpec } from '../sandbox/sandbox.ts';
+import { MAX_EPOCHS, SandboxPool, type GuestSpec } from '../sandbox/sandbox.ts';
 import { CommandError } from './failure.ts';
-
-const END: Readonly<Record<GuestEnd, JobEnd>> = {
-  SUCCEEDED: JobEnd.SUCCEEDED,
-  GUEST_FAILED: JobEnd.GUEST_FAILED,
-  OUT_OF_FUEL: JobEnd.OUT_OF_FUEL,
-  OUTPUT_TOO_LARGE: JobEnd.OUTPUT_TOO_LARGE,
-  TRAPPED: JobEnd.TRAPPED,
-  DEADLINE_EXCEEDED: JobEnd.DEADLINE_EXCEEDED,
-  CANCELLED: JobEnd.CANCELLED,
-  NODE_FAULT: JobEnd.NODE_FAULT,
-  INVALID_MODULE: JobEnd.INVALID_MODULE,
-};
 
 /** One replay needs one process, and it needs it once. */
 const POOL = { maxProcesses: 1, idleMs: 1_000 } as const;
@@ -56,10 +44,10 @@ export function sandboxReplay(files: {
     try {
       const outcome = await pool.run('replay', spec);
       return {
-        end: END[outcome.end],
+        end: JOB_END[outcome.end],
         endDetail: outcome.detail,
         fuel: outcome.fuel,
-        outputDigest: createHash('sha256').update(outcome.output).digest(),
+        outputDigest: digest(outcome.output),
         outputBytes: BigInt(outcome.output.byteLength),
         sleptNs: outcome.sleptNs,
         stopStateDigest: outcome.stopStateDigest,
@@ -71,9 +59,9 @@ export function sandboxReplay(files: {
 }
 
 function requireContent(what: 'module' | 'input', bytes: Uint8Array, ref: BlobRef): void {
-  const digest = createHash('sha256').update(bytes).digest();
-  if (BigInt(bytes.byteLength) === ref.sizeBytes && digest.equals(ref.digest)) return;
+  const given = digest(bytes);
+  if (BigInt(bytes.byteLength) === ref.sizeBytes && sameBytes(given, ref.digest)) return;
   throw new CommandError(
-    `the ${what} given has the digest sha256:${digest.toString('hex')}, the order names sha256:${Buffer.from(ref.digest).toString('hex')}; give that one by --${what}`,
+    `the ${what} given has the digest ${digestText(given)}, the order names ${digestText(ref.digest)}; give that one by --${what}`,
   );
 }

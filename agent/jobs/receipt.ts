@@ -11,7 +11,8 @@ import type { AcceptedOrder } from './order-check.ts';
 /** The engine that runs guests: V8, as Node.js carries it. */
 export const ENGINE = { name: 'v8', version: process.versions.v8 } as const;
 
-const JOB_END: Readonly<Record<GuestEnd, JobEnd>> = {
+/** A guest's end as the contract names it. */
+export const JOB_END: Readonly<Record<GuestEnd, JobEnd>> = {
   SUCCEEDED: JobEnd.SUCCEEDED,
   GUEST_FAILED: JobEnd.GUEST_FAILED,
   OUT_OF_FUEL: JobEnd.OUT_OF_FUEL,
