@@ -1,6 +1,7 @@
 // One account, one node id, for ever: an account's first enrolment makes the node, each later one gives
 // the same node another key.
 
+import { sameBytes } from '../../protocol/bill/digest.ts';
 import { makeId } from '../../protocol/identity/ids.ts';
 import type { CertificateRequest } from '../certificates/certificate-request.ts';
 import type { Revocations } from '../certificates/revocations.ts';
@@ -11,7 +12,7 @@ import { RpcError } from '../rpc/error.ts';
 import type { Authority } from '../secrets/secrets.ts';
 import type { Store } from '../store/store.ts';
 import { carryOut, type Plan } from './binding-store.ts';
-import { sameBytes, type EnrolmentAnswer } from './enrolment.ts';
+import type { EnrolmentAnswer } from './enrolment.ts';
 import { issueNodeCertificate } from './node-certificate.ts';
 import { alreadyBound } from './refusal.ts';
 

@@ -1,9 +1,10 @@
 // Stripe's code becomes an account, once: whoever brings it, the agent or the return page. The account is
 // written down before anything else is done, so that a lost answer or a killed server costs nothing.
 
+import { sameBytes } from '../../protocol/bill/digest.ts';
 import type { Store } from '../store/store.ts';
 import type { Stripe } from '../stripe/stripe.ts';
-import { exchangeKey, sameBytes, secretDigest, type OpenEnrolment } from './enrolment.ts';
+import { exchangeKey, secretDigest, type OpenEnrolment } from './enrolment.ts';
 import { findEnrolment, storeConnection } from './enrolment-store.ts';
 import { accountUnverified, codeUnknown, codeUsed, stripeUnavailable } from './refusal.ts';
 

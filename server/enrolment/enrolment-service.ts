@@ -6,6 +6,7 @@ import {
   ProofChannel as ProofChannelMessage,
   type EnrolRequest,
 } from '#gen/gapjunction/node/v1/enrolment_pb';
+import { sameBytes } from '../../protocol/bill/digest.ts';
 import { parseCertificateRequest } from '../certificates/certificate-request.ts';
 import type { EnrolmentLimit } from '../rpc/limits.ts';
 import { callerOf, implement, type ServiceImplementation } from '../rpc/service.ts';
@@ -16,7 +17,6 @@ import { findEnrolment, openEnrolment } from './enrolment-store.ts';
 import {
   makeState,
   returnCodeDigest,
-  sameBytes,
   secretDigest,
   type OpenEnrolment,
   type ProofChannel,
@@ -120,6 +120,7 @@ async function provedAccount(
     case 'returnCode':
       if (
         enrolment.connection === null ||
+        enrolment.returnCodeDigest === null ||
         !sameBytes(enrolment.returnCodeDigest, returnCodeDigest(proof.value))
       ) {
         throw codeUnknown('return');

@@ -67,7 +67,3 @@ export function exchangeKey(stateDigest: Uint8Array, stripeCode: string): string
     .digest('hex');
   return `gj-exchange-${digest}`;
 }
-
-export function sameBytes(left: Uint8Array | null, right: Uint8Array): boolean {
-  return left !== null && Buffer.compare(left, right) === 0;
-}

@@ -2,12 +2,12 @@
 // over this enrolment.
 
 import { verify, X509Certificate } from 'node:crypto';
+import { sameBytes } from '../../protocol/bill/digest.ts';
 import { oldCertificateMessage } from '../../protocol/identity/old-certificate.ts';
 import { serialHex } from '../../protocol/identity/serial.ts';
 import { findCertificate } from '../certificates/certificate-store.ts';
 import { findNode } from '../nodes/node-store.ts';
 import type { Store } from '../store/store.ts';
-import { sameBytes } from './enrolment.ts';
 import { certificateUnusable } from './refusal.ts';
 
 /** A long weekend and a repair; later the owner shows up in a browser again. */

@@ -1,5 +1,6 @@
 // Renew: the counter rule, and a certificate for the next key.
 
+import { sameBytes } from '../../protocol/bill/digest.ts';
 import { recordAudit } from '../audit/audit-store.ts';
 import type { CertificateRequest } from '../certificates/certificate-request.ts';
 import { recordCertificate } from '../certificates/certificate-store.ts';
@@ -7,7 +8,7 @@ import type { Node } from '../nodes/node.entity.ts';
 import { findNode, renewNode } from '../nodes/node-store.ts';
 import { notFound } from '../rpc/error.ts';
 import type { BindingDeps } from './binding.ts';
-import { sameBytes, type EnrolmentAnswer } from './enrolment.ts';
+import type { EnrolmentAnswer } from './enrolment.ts';
 import { issueNodeCertificate } from './node-certificate.ts';
 import { keyReused, renewalSuperseded } from './refusal.ts';
 
