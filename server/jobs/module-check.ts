@@ -1,11 +1,15 @@
-import { Worker } from 'node:worker_threads';
+// Modules are checked in a process of their own. A thread would not do: what V8 keeps of a module's types it
+// keeps for the whole process and for good, and at its cap it aborts the process, control plane and all.
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { RpcError } from '../rpc/error.ts';
 import { MAX_MODULE_BYTES, type Module } from './module.ts';
 
 type Facts = Pick<Module, 'exportsStart' | 'exportsRun' | 'minMemoryPages'>;
 
-/** What the thread answers. */
+/** What the process answers. */
 export type CheckAnswer =
   | { readonly kind: 'accepted'; readonly facts: Facts }
   | { readonly kind: 'refused'; readonly offset: number; readonly cause: string }
@@ -14,16 +18,17 @@ export type CheckAnswer =
 /** Ten times what the largest honest module takes on a slow machine. */
 const MAX_CHECK_MS = 20_000;
 
-/** Modules that wait for the thread, 16 MiB each at most. */
+/** Modules that wait for the process, 16 MiB each at most. */
 const MAX_WAITING = 8;
 
-/** Decoded, a module of 16 MiB takes some hundred MiB; a hostile one is stopped here. */
-const MAX_THREAD_HEAP_MIB = 1024;
+/** V8 aborts at a million types; a module has at most 10,000. */
+const MAX_CHECKS_PER_PROCESS = 50;
 
-/** Checks modules on a thread of their own, one after another. */
+/** Checks modules in a process of their own, one after another. */
 export class ModuleCheck {
   readonly #clock: Clock;
-  #thread: Worker | null = null;
+  #checker: ChildProcess | null = null;
+  #checks = 0;
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
 
@@ -60,40 +65,65 @@ export class ModuleCheck {
   }
 
   async close(): Promise<void> {
-    await this.#thread?.terminate();
-    this.#thread = null;
+    const checker = this.#checker;
+    this.#checker = null;
+    if (checker === null || checker.exitCode !== null || checker.signalCode !== null) return;
+    checker.kill('SIGKILL');
+    await once(checker, 'exit');
   }
 
   async #ask(bytes: Uint8Array): Promise<CheckAnswer> {
-    const thread = (this.#thread ??= startThread());
+    if (this.#checks === MAX_CHECKS_PER_PROCESS) await this.close();
+    const checker = this.#checker ?? this.#start();
+    this.#checks++;
     const { promise, resolve } = Promise.withResolvers<
       CheckAnswer | { readonly kind: 'lost'; readonly cause: string }
     >();
     const stopTimer = this.#clock.after(MAX_CHECK_MS, () =>
       resolve({ kind: 'lost', cause: `checking it takes more than ${MAX_CHECK_MS} ms` }),
     );
-    const onError = () => resolve({ kind: 'lost', cause: 'checking it takes too much memory' });
-    thread.once('message', resolve).once('error', onError);
-    thread.postMessage(bytes, []);
+    const onEnd = () => resolve({ kind: 'lost', cause: 'checking it takes too much memory' });
+    checker.once('message', resolve).once('exit', onEnd);
+    checker.send(bytes, (error) => error !== null && onEnd());
     const answer = await promise;
     stopTimer();
-    thread.off('message', resolve).off('error', onError);
+    checker.off('message', resolve).off('exit', onEnd);
     if (answer.kind !== 'lost') return answer;
-    // What the thread is doing is given up with it; the next module gets a new one.
+    // What the process is doing is given up with it; the next module gets a new one.
     await this.close();
     return { kind: 'refused', offset: 0, cause: answer.cause };
   }
+
+  #start(): ChildProcess {
+    const checker = fork(CHECKER, [], {
+      env: {},
+      execArgv: CHECKER_ARGUMENTS,
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    });
+    // Told by its exit, too; without a listener it would end this process.
+    checker.on('error', () => {});
+    // It does not keep this process alive by itself.
+    checker.unref();
+    checker.channel?.unref();
+    this.#checker = checker;
+    this.#checks = 0;
+    return checker;
+  }
 }
 
-function startThread(): Worker {
-  const thread = new Worker(new URL('./module-check-thread.ts', import.meta.url), {
-    env: {},
-    resourceLimits: { maxOldGenerationSizeMb: MAX_THREAD_HEAP_MIB },
-  });
-  // It does not keep the process alive by itself.
-  thread.unref();
-  return thread;
-}
+const ROOT = join(import.meta.dirname, '../..');
+const CHECKER = join(import.meta.dirname, 'module-check-process.ts');
+
+/** It may read its own source, and nothing else: no keys, no data, no network, no process. */
+const CHECKER_ARGUMENTS = [
+  '--permission',
+  `--allow-fs-read=${join(ROOT, 'metering')}/`,
+  `--allow-fs-read=${import.meta.dirname}/`,
+  `--allow-fs-read=${join(ROOT, 'server', 'clock.ts')}`,
+  `--allow-fs-read=${join(ROOT, 'package.json')}`,
+  '--disallow-code-generation-from-strings',
+];
 
 function refused(offset: number, cause: string): RpcError {
   return new RpcError(

@@ -1,15 +1,21 @@
-// Reads and validates one module after another, beside the event loop: a hostile one costs its sender's
+// Reads and validates one module after another, in a process of its own: a hostile one costs its sender's
 // time, not everyone's. See module-check.ts for the other end.
-import { parentPort } from 'node:worker_threads';
 import { validateModule, WasmError, whyImportRefused } from '../../metering/metering.ts';
+import { systemClock } from '../clock.ts';
 import { moduleFacts } from './module.ts';
 import type { CheckAnswer } from './module-check.ts';
 
-const port = parentPort;
-if (port === null) throw new Error('checking modules: this file runs as a worker thread');
+/** The dearest module within the bounds of metering takes 540 MB to validate. */
+const MAX_RESIDENT_BYTES = 1_500_000_000;
+/** Compilers fill some gigabytes in a second. */
+const WATCH_INTERVAL_MS = 20;
 
-port.on('message', (bytes: Uint8Array) => {
-  void check(bytes).then((answer) => port.postMessage(answer));
+process.on('message', (bytes: Uint8Array) => {
+  void check(bytes).then((answer) => process.send?.(answer));
+});
+process.on('disconnect', () => process.exit());
+systemClock.every(WATCH_INTERVAL_MS, () => {
+  if (process.memoryUsage.rss() > MAX_RESIDENT_BYTES) process.exit(1);
 });
 
 async function check(bytes: Uint8Array): Promise<CheckAnswer> {
