@@ -11,7 +11,7 @@ import { chargeRule } from '../protocol/bill/ends.ts';
 import { DEFAULT_LIMITS } from '../protocol/bill/limits.ts';
 import { DEFAULT_PRICE, chargeMicrocents } from '../protocol/bill/price.ts';
 import { EPOCH_MS, SandboxPool, type GuestOutcome, type GuestSpec } from '../sandbox/sandbox.ts';
-import { wholeBigint, wholeNumber } from './arguments.ts';
+import { positiveNumber, wholeBigint, wholeNumber } from './arguments.ts';
 import { CommandError, EXIT } from './failure.ts';
 import { centsText, digestText, printJson, progress } from './output.ts';
 
@@ -26,6 +26,7 @@ interface RunOptions {
   readonly fuel: bigint;
   readonly deadlineMs: number;
   readonly memoryMib: number;
+  readonly outputBytes: number;
   readonly debug?: boolean;
   readonly seed?: Uint8Array;
   readonly json?: boolean;
@@ -49,6 +50,12 @@ export function runCommand(): Command {
       wholeNumber,
       Number(DEFAULT_LIMITS.memoryBytes) / MIB,
     )
+    .option(
+      '--output-bytes <n>',
+      'the longest output that it may give',
+      positiveNumber,
+      Number(DEFAULT_LIMITS.outputBytes),
+    )
     .option('--debug', 'show what it writes to stdout and stderr, on stderr')
     .option('--seed <hex>', 'what its random bytes are drawn from (default: a new one)', seed)
     .option('--json', 'print how it ended as JSON on stdout')
@@ -66,7 +73,7 @@ export function runCommand(): Command {
           fuel: options.fuel,
           epochs: options.deadlineMs / EPOCH_MS,
           memoryBytes: options.memoryMib * MIB,
-          outputBytes: Number(DEFAULT_LIMITS.outputBytes),
+          outputBytes: options.outputBytes,
           logBytes: Number(DEFAULT_LIMITS.logBytes),
         },
         seed: options.seed ?? randomBytes(32),

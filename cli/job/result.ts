@@ -34,7 +34,10 @@ export interface ResultOptions {
 
 export function addResultOptions(command: Command): Command {
   return command
-    .option('--output <file>', 'write the output there (default: standard output, if not --json)')
+    .option(
+      '--output <file>',
+      'write the output there; - for standard output (default: standard output, if not --json)',
+    )
     .option('--bill <file>', 'write the bill there');
 }
 
@@ -48,14 +51,15 @@ export async function watchToEnd(
   options: ResultOptions,
 ): Promise<void> {
   const { job, bill } = await lastOf(connection, jobId);
-  if (options.bill !== undefined) await writeBill(options.bill, bill);
+  // First of all, so that a file that cannot be written does not hide how the job ended.
+  progress(`${jobId} ended: ${describeEnd(job)}`);
+  if (options.bill !== undefined) await writeBill(options.bill, bill, jobId);
   if (job.output !== undefined && (options.output !== undefined || !options.json)) {
     const output = await downloadBlob(connection.client(BlobService), job.output);
-    if (options.output === undefined) process.stdout.write(output);
-    else await writeFile(options.output, output);
+    if (options.output === undefined || options.output === '-') process.stdout.write(output);
+    else await writeKept(options.output, output, `${jobId} --output FILE`);
   }
   if (options.json) printMessage(JobSchema, job);
-  progress(`${jobId} ended: ${describeEnd(job)}`);
   if (job.end !== JobEnd.SUCCEEDED) process.exitCode = EXIT.jobFailed;
 }
 
@@ -64,12 +68,25 @@ export function describeEnd(job: Job): string {
   return `${enumText(JobEndSchema, job.end)}${detail}, fuel ${job.fuel}, charged ${centsText(job.chargeMicrocents)}`;
 }
 
-async function writeBill(path: string, bill: Bill | undefined): Promise<void> {
+async function writeBill(path: string, bill: Bill | undefined, jobId: string): Promise<void> {
   if (bill === undefined) {
     progress(`no bill: this end costs nothing, so '${path}' was not written`);
     return;
   }
-  await writeFile(path, `${toJsonString(BillSchema, bill, { prettySpaces: 2 })}\n`);
+  const text = `${toJsonString(BillSchema, bill, { prettySpaces: 2 })}\n`;
+  await writeKept(path, text, `${jobId} --bill FILE`);
+}
+
+/** Writes what the control plane has kept and was paid for: where that fails, says how to get it again. */
+async function writeKept(path: string, content: string | Uint8Array, again: string): Promise<void> {
+  try {
+    await writeFile(path, content);
+  } catch (error) {
+    const { code = 'failed' } = error as NodeJS.ErrnoException;
+    throw new CommandError(
+      `writing '${path}': ${code}; nothing is lost, get it with \`gap-junction job watch ${again}\``,
+    );
+  }
 }
 
 async function lastOf(

@@ -64,6 +64,19 @@ describe('dev, and the command on it', () => {
     rmSync(folder, { recursive: true });
   });
 
+  it('a result that cannot be written is not lost: the command says how to get it again', async () => {
+    const submit = ['job', 'submit', file('echo.wasm'), `--input=${file('input')}`];
+    for (const option of ['output', 'bill']) {
+      const run = await client(...submit, `--${option}=${file('no-such-folder/file')}`);
+      expect(run.exitCode).to.equal(1);
+      const again = new RegExp(`SUCCEEDED[^]*ENOENT.*job watch (\\S+) --${option}`).exec(
+        run.stderr,
+      );
+      const watch = await client('job', 'watch', again?.[1] ?? run.stderr, '--output=-');
+      expect(watch.stdout, watch.stderr).to.equal('a line of input\n');
+    }
+  });
+
   it('says in one line all that a script needs to start from', () => {
     expect(ready.caFingerprint).to.match(/^sha256:[0-9a-f]{64}$/);
     for (const path of [ready.ca, ready.client.cert, ready.operator.cert]) {

@@ -77,6 +77,20 @@ describe('gap-junction run and module inspect', () => {
     expect(JSON.parse(ran.stdout)).to.include({ end: 'OUT_OF_FUEL', fuel: '5000' });
   });
 
+  it('a result longer than the default limit can be had, as of a job', async () => {
+    const outputBytes = 3 * 1024 * 1024;
+    const source = `(module
+      (import "gap_junction" "output_write" (func $write (param i32 i32)))
+      (memory (export "memory") 48)
+      (func (export "run") (call $write (i32.const 0) (i32.const ${outputBytes}))))`;
+    await writeFile(path('long.wasm'), await wasm(source));
+    const args = ['run', path('long.wasm'), '--output', path('output')];
+    expect((await gapJunction(...args)).stderr).to.include('OUTPUT_TOO_LARGE');
+    const ran = await gapJunction(...args, '--output-bytes', String(outputBytes));
+    expect(ran.code, ran.stderr).to.equal(0);
+    expect((await readFile(path('output'))).byteLength).to.equal(outputBytes);
+  });
+
   it('options that make no sense are refused with the reason', async () => {
     for (const args of [
       ['--deadline-ms', '15'],
