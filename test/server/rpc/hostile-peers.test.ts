@@ -1,3 +1,4 @@
+// All that a peer may do to one listener, in one file: each case needs the same port, and a new one is dear.
 import { once } from 'node:events';
 import { constants } from 'node:http2';
 import { connect as connectTcp } from 'node:net';
