@@ -55,8 +55,11 @@ function contextFile(): z.infer<typeof Context> {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    if (named === undefined && (error as NodeJS.ErrnoException).code === 'ENOENT') return {};
-    throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (named === undefined && code === 'ENOENT') return {};
+    throw new CommandError(
+      `reading the context file '${path}' (GJ_CONTEXT): ${code}; 'gap-junction dev' writes one once it is ready, and says where`,
+    );
   }
   try {
     return Context.parse(JSON.parse(text));

@@ -20,11 +20,20 @@ export function describeFailure(error: unknown): { message: string; exitCode: nu
   if (error instanceof CommandError) return { message: error.message, exitCode: error.exitCode };
   if (error instanceof ConnectError) return { message: describeRpc(error), exitCode: EXIT.failed };
   if (isFileError(error)) {
-    return { message: `reading or writing '${error.path}': ${error.code}`, exitCode: EXIT.failed };
+    return {
+      message: `reading or writing '${error.path}': ${FILE_REASON[error.code] ?? error.code}`,
+      exitCode: EXIT.failed,
+    };
   }
   const text = error instanceof Error ? error.message : String(error);
   return { message: text, exitCode: EXIT.failed };
 }
+
+const FILE_REASON: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file or folder (ENOENT)',
+  EACCES: 'this user may not (EACCES)',
+  EISDIR: 'it is a folder (EISDIR)',
+};
 
 function isFileError(error: unknown): error is Error & { path: string; code: string } {
   return error instanceof Error && 'path' in error && 'code' in error;
