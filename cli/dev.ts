@@ -57,7 +57,8 @@ async function dev(options: DevOptions): Promise<void> {
     }
     agent = await runAgent(controlPlane, { dataDir: agentDir, slots: options.slots, ...start });
     await tellReady(controlPlane, { dataDir, json: options.json ?? false });
-    await Promise.race([aborted(interrupt.signal), unexpectedEnd([controlPlane.server, agent])]);
+    void tellEnd(agent, interrupt.signal);
+    await Promise.race([aborted(interrupt.signal), unexpectedEnd(controlPlane.server)]);
   } finally {
     await agent?.stop();
     await stopControlPlane(controlPlane);
@@ -68,14 +69,16 @@ async function aborted(signal: AbortSignal): Promise<void> {
   if (!signal.aborted) await once(signal, 'abort');
 }
 
-async function unexpectedEnd(programs: readonly Program[]): Promise<never> {
-  const ended = await Promise.race(
-    programs.map(async (program) => {
-      await program.ended();
-      return program;
-    }),
-  );
-  throw new CommandError(`running ${ended.name}: it ended by itself\n${ended.log}`);
+async function unexpectedEnd(program: Program): Promise<never> {
+  await program.ended();
+  throw new CommandError(`running ${program.name}: it ended by itself\n${program.log}`);
+}
+
+/** An agent may end, as when its node was revoked; the control plane goes on, and can show why. */
+async function tellEnd(agent: Program, stopping: AbortSignal): Promise<void> {
+  await agent.ended();
+  if (stopping.aborted) return;
+  progress(`the agent ended by itself; the control plane goes on without a node\n${agent.log}`);
 }
 
 async function tellReady(
