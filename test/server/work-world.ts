@@ -43,6 +43,8 @@ import { openStore, type OpenStore } from '../../server/store/open.ts';
 import { query } from '../../server/store/query.ts';
 import { TestAuthority, type IssuedCertificate } from '../fakes/authority.ts';
 import { ScriptedNode } from '../fakes/scripted-node.ts';
+import { whenAll } from '../all.ts';
+import { startPostgresql, type Postgresql } from '../fakes/postgresql.ts';
 import { storeTemplate } from '../fakes/store-template.ts';
 
 export type JobMessage = MessageInitShape<typeof JobSchema>;
@@ -63,6 +65,27 @@ export interface WorkWorldOptions {
   readonly queueTimeoutMs?: number;
   /** PGlite in memory unless told otherwise; closed with the world. */
   readonly store?: OpenStore;
+}
+
+export type OpenWorld = (options?: WorkWorldOptions) => Promise<WorkWorld>;
+
+/** Describes `tests` on worlds over each kind of database: PGlite always, PostgreSQL when everything is run. */
+export function onEachWorld(title: string, tests: (openWorld: OpenWorld) => void): void {
+  describe(`${title} (PGlite)`, () => tests((options) => WorkWorld.open(options)));
+  whenAll(`${title} (PostgreSQL)`, () => {
+    let postgresql: Postgresql;
+    before(async () => {
+      postgresql = await startPostgresql();
+    });
+    after(() => postgresql.stop());
+    // Inside, so that its worlds are closed before their database is.
+    describe('', () =>
+      tests(async (options) => {
+        const location = { kind: 'postgresql', url: postgresql.newDatabase() } as const;
+        const store = await openStore(location, { clock: systemClock, exclusive: true });
+        return WorkWorld.open({ ...options, store });
+      }));
+  });
 }
 
 export class WorkWorld {

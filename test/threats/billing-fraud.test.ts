@@ -3,14 +3,20 @@ import { expect } from 'chai';
 import { JobEnd } from '#gen/gapjunction/job/v1/bill_pb';
 import { taskIdOf } from '../../protocol/bill/task-id.ts';
 import { expectRefusal } from '../server/expect-refusal.ts';
-import { earnings, WorkWorld, type TestClient, type WorkNode } from '../server/work-world.ts';
+import {
+  onEachWorld,
+  earnings,
+  type WorkWorld,
+  type TestClient,
+  type WorkNode,
+} from '../server/work-world.ts';
 
-describe('threat: billing fraud', () => {
+onEachWorld('threat: billing fraud', (openWorld) => {
   let world: WorkWorld;
   let client: TestClient;
   let node: WorkNode;
   before(async () => {
-    world = await WorkWorld.open();
+    world = await openWorld();
   });
   beforeEach(async () => {
     client = await world.client();

@@ -2,12 +2,12 @@
 import { expect } from 'chai';
 import { JobEnd } from '#gen/gapjunction/job/v1/bill_pb';
 import { expectRefusal } from '../server/expect-refusal.ts';
-import { earnings, WorkWorld } from '../server/work-world.ts';
+import { onEachWorld, earnings, type WorkWorld } from '../server/work-world.ts';
 
-describe('threat: a malicious node', () => {
+onEachWorld('threat: a malicious node', (openWorld) => {
   let world: WorkWorld;
   before(async () => {
-    world = await WorkWorld.open();
+    world = await openWorld();
   });
   afterEach(async () => {
     expect(await world.ledgerSum()).to.equal(0n);

@@ -3,12 +3,12 @@
 import { expect } from 'chai';
 import { JobEnd } from '#gen/gapjunction/job/v1/bill_pb';
 import { expectRefusal } from '../server/expect-refusal.ts';
-import { WorkWorld } from '../server/work-world.ts';
+import { onEachWorld, type WorkWorld } from '../server/work-world.ts';
 
-describe('threat: resource exhaustion', () => {
+onEachWorld('threat: resource exhaustion', (openWorld) => {
   let world: WorkWorld;
   before(async () => {
-    world = await WorkWorld.open();
+    world = await openWorld();
   });
   afterEach(async () => {
     expect(await world.ledgerSum()).to.equal(0n);

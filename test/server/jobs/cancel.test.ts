@@ -2,16 +2,16 @@ import { expect } from 'chai';
 import { JobEnd } from '#gen/gapjunction/job/v1/bill_pb';
 import { AttemptState, JobState } from '#gen/gapjunction/job/v1/job_pb';
 import { expectRefusal } from '../expect-refusal.ts';
-import { WorkWorld, type JobMessage, type TestClient } from '../work-world.ts';
+import { onEachWorld, type WorkWorld, type JobMessage, type TestClient } from '../work-world.ts';
 
 const isAcknowledged = ({ attempts }: JobMessage) =>
   attempts?.at(-1)?.state === AttemptState.ACKNOWLEDGED;
 
-describe('cancelling a job', () => {
+onEachWorld('cancelling a job', (openWorld) => {
   let world: WorkWorld;
   let client: TestClient;
   before(async () => {
-    world = await WorkWorld.open();
+    world = await openWorld();
   });
   beforeEach(async () => {
     client = await world.client();

@@ -11,7 +11,7 @@ import {
 import { digest } from '../../../protocol/bill/digest.ts';
 import { query } from '../../../server/store/query.ts';
 import { expectRefusal } from '../expect-refusal.ts';
-import { EMPTY_PROGRAM, WorkWorld, type TestClient } from '../work-world.ts';
+import { onEachWorld, EMPTY_PROGRAM, type WorkWorld, type TestClient } from '../work-world.ts';
 
 /** The same program under another digest: a custom section named `x` behind it. */
 const padded = (bytes: number): Uint8Array =>
@@ -21,11 +21,11 @@ const padded = (bytes: number): Uint8Array =>
     new Uint8Array(bytes),
   ]);
 
-describe('submitting a job', () => {
+onEachWorld('submitting a job', (openWorld) => {
   let world: WorkWorld;
   let client: TestClient;
   before(async () => {
-    world = await WorkWorld.open();
+    world = await openWorld();
   });
   beforeEach(async () => {
     client = await world.client();
@@ -197,11 +197,11 @@ describe('submitting a job', () => {
   });
 });
 
-describe('registering a module', () => {
+onEachWorld('registering a module', (openWorld) => {
   let world: WorkWorld;
   let client: TestClient;
   before(async () => {
-    world = await WorkWorld.open();
+    world = await openWorld();
     client = await world.client();
   });
   after(() => world.close());

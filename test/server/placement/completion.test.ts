@@ -7,14 +7,20 @@ import { readCertificate } from '../../../protocol/identity/certificate.ts';
 import { makeKeys, signerOf } from '../../fakes/authority.ts';
 import type { ReceivedOrder } from '../../fakes/scripted-node.ts';
 import { expectRefusal, refusalOf } from '../expect-refusal.ts';
-import { earnings, WorkWorld, type TestClient, type WorkNode } from '../work-world.ts';
+import {
+  onEachWorld,
+  earnings,
+  type WorkWorld,
+  type TestClient,
+  type WorkNode,
+} from '../work-world.ts';
 
-describe('a receipt', () => {
+onEachWorld('a receipt', (openWorld) => {
   let world: WorkWorld;
   let client: TestClient;
   let node: WorkNode;
   before(async () => {
-    world = await WorkWorld.open();
+    world = await openWorld();
   });
   beforeEach(async () => {
     client = await world.client();
@@ -239,10 +245,10 @@ describe('a receipt', () => {
   });
 });
 
-describe('a settlement', () => {
+onEachWorld('a settlement', (openWorld) => {
   it('that could not be signed is signed by the next Complete, and paid once', async () => {
     const signing = { isDown: false };
-    const world = await WorkWorld.open({
+    const world = await openWorld({
       signer: (real) => ({
         ...real,
         sign: async (bytes) => {
@@ -272,7 +278,7 @@ describe('a settlement', () => {
   });
 
   it('keeps the chain of its own signer when that is replaced: the node has a bill still', async () => {
-    const world = await WorkWorld.open();
+    const world = await openWorld();
     const [client, node] = [await world.client(), await world.node()];
     node.connect(1);
     await client.submit();
@@ -292,7 +298,7 @@ describe('a settlement', () => {
 
   it('that a crash left unsigned is signed when the server starts again', async () => {
     const signing = { isDown: false };
-    const world = await WorkWorld.open({
+    const world = await openWorld({
       signer: (real) => ({
         ...real,
         sign: async (bytes) => {

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { JobEnd } from '#gen/gapjunction/job/v1/bill_pb';
 import { AttemptState, JobState } from '#gen/gapjunction/job/v1/job_pb';
 import { expectRefusal } from '../expect-refusal.ts';
-import { LOST_PERIOD_MS, WorkWorld, type JobMessage } from '../work-world.ts';
+import { onEachWorld, LOST_PERIOD_MS, type WorkWorld, type JobMessage } from '../work-world.ts';
 
 const failures = ({ attempts }: JobMessage) =>
   (attempts ?? []).flatMap(({ failure }) => (failure ? [failure] : []));
@@ -10,10 +10,10 @@ const isAcknowledged = ({ attempts }: JobMessage) =>
   attempts?.at(-1)?.state === AttemptState.ACKNOWLEDGED;
 const isQueued = ({ state }: JobMessage) => state === JobState.QUEUED;
 
-describe('a lease', () => {
+onEachWorld('a lease', (openWorld) => {
   let world: WorkWorld;
   before(async () => {
-    world = await WorkWorld.open();
+    world = await openWorld();
   });
   afterEach(async () => {
     expect(await world.ledgerSum()).to.equal(0n);

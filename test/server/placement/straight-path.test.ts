@@ -8,12 +8,12 @@ import { systemClock } from '../../../server/clock.ts';
 import { openStore } from '../../../server/store/open.ts';
 import { whenAll } from '../../all.ts';
 import { type Postgresql, startPostgresql } from '../../fakes/postgresql.ts';
-import { earnings, WorkWorld } from '../work-world.ts';
+import { onEachWorld, earnings, WorkWorld } from '../work-world.ts';
 
-describe('a job on its straight path', () => {
+onEachWorld('a job on its straight path', (openWorld) => {
   let world: WorkWorld;
   before(async () => {
-    world = await WorkWorld.open();
+    world = await openWorld();
   });
   after(() => world.close());
 
