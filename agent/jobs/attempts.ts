@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 
 import { Entry, Grant, type BlobRef } from '#gen/gapjunction/job/v1/bill_pb';
 import type { Order } from '#gen/gapjunction/node/v1/dispatch_pb';
-import { endName } from '../../protocol/bill/ends.ts';
+import { endName, SANDBOX_DIED } from '../../protocol/bill/ends.ts';
 import { sameBytes } from '../../protocol/bill/digest.ts';
 import type { GuestOutcome, GuestSpec, SandboxPool } from '../../sandbox/sandbox.ts';
 import type { Clock, Random } from '../clock.ts';
@@ -227,7 +227,11 @@ export class Attempts {
     switch (attempt.reason) {
       case null:
         // Stopped without being asked to: the sandbox was closed under it.
-        return outcome.end === 'CANCELLED' ? endedWith('NODE_FAULT', 'SANDBOX_DIED') : outcome;
+        if (outcome.end === 'CANCELLED') return endedWith('NODE_FAULT', SANDBOX_DIED);
+        // Its process died by itself. That may be the guest's doing: two nodes that say so are believed.
+        return outcome.end === 'NODE_FAULT' && outcome.detail === SANDBOX_DIED
+          ? endedWith('TRAPPED', SANDBOX_DIED)
+          : outcome;
       case 'cancelled':
         return outcome;
       case 'agent-stopping':

@@ -97,7 +97,10 @@ function detailOf(end: JobEnd, detail: string): string {
 }
 
 /** An end in which no guest was entered, or nothing of it counts. */
-export function endedWith(end: 'NODE_FAULT' | 'CANCELLED', detail: string): GuestOutcome {
+export function endedWith(
+  end: 'NODE_FAULT' | 'CANCELLED' | 'TRAPPED',
+  detail: string,
+): GuestOutcome {
   return {
     end,
     detail,
