@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { expect } from 'chai';
 
 import { NodeAdminService } from '#gen/gapjunction/admin/v1/node_admin_pb';
-import { JobState, type Job } from '#gen/gapjunction/job/v1/job_pb';
+import { AttemptState, JobState, type Job } from '#gen/gapjunction/job/v1/job_pb';
 
 import { AgentError } from '../../agent/error.ts';
 import type { AgentFolder } from '../../agent/folder.ts';
@@ -44,6 +44,9 @@ describe('an agent with a real control plane', () => {
   afterEach(() => dispose());
 
   const isRunning = ({ state }: Job): boolean => state === JobState.RUNNING;
+  // An order that was not acknowledged is sent again under the same attempt.
+  const isAcknowledged = ({ attempts }: Job): boolean =>
+    attempts.at(-1)?.state === AttemptState.ACKNOWLEDGED;
 
   it('runs a job and holds a bill that verifies, as the client does', async () => {
     const agent = startAgent(folder);
@@ -125,7 +128,7 @@ describe('an agent with a real control plane', () => {
     await killed.event('ready');
     const jobId = await client.submit(ENDLESS);
     await killed.event('job_started');
-    await client.watch(jobId, isRunning);
+    await client.watch(jobId, isAcknowledged);
     await killed.stop('SIGKILL');
     const again = startAgent(folder);
     await again.record.next('job_started');
