@@ -14,6 +14,7 @@ import { sandboxReplay } from '../../cli/replay.ts';
 import { buildGuests } from '../../examples/guests/build.ts';
 import { endName } from '../../protocol/bill/ends.ts';
 import { verifyBill } from '../../protocol/bill/verify.ts';
+import { whenAll } from '../all.ts';
 import { temporaryFolder } from '../fakes/agent.ts';
 import {
   enrolIn,
@@ -121,7 +122,7 @@ const ATTACKS: readonly (readonly [
   ],
 ];
 
-describe('threat: a malicious client', () => {
+whenAll('threat: a malicious client', () => {
   let world: AgentWorld;
   let attacker: ClientOfJobs;
   let neighbour: ClientOfJobs;
