@@ -210,12 +210,15 @@ onEachWorld('a lease', (openWorld) => {
   });
 
   it('is held over one Work stream a node: the newer one takes over', async () => {
+    const client = await world.client();
     const node = await world.node();
     node.connect(1);
+    // Its stream is open, and so the older one, once an order came by it.
+    await client.submit();
+    await node.complete(await node.nextOrder());
     const newer = world.sameNode(node);
     newer.connect(1);
     expect(await node.ended()).to.have.property('reason', 'SUPERSEDED');
-    const client = await world.client();
     const { jobId } = await client.submit();
     await newer.complete(await newer.nextOrder());
     expect((await client.outcome(jobId)).job?.end).to.equal(JobEnd.SUCCEEDED);
