@@ -7,6 +7,7 @@ import { expect } from 'chai';
 
 import { enrolAgent } from '../../cli/local-system.ts';
 import { Program, type ProgramEvent } from '../../cli/processes.ts';
+import { whenAll } from '../all.ts';
 import { wasm } from '../sandbox/guests.ts';
 import { gapJunction } from './whole-system.ts';
 
@@ -28,7 +29,7 @@ const ECHO = `(module
     (call $write (i32.const 0) (call $read (i32.const 0) (i32.const 0) (call $size)))))`;
 const SPIN = '(module (func (export "run") (loop $again (br $again))))';
 
-describe('dev, and the command on it', () => {
+whenAll('dev, and the command on it', () => {
   const folder = mkdtempSync(join(tmpdir(), 'gap-junction-dev-test-'));
   const dataDir = join(folder, 'data');
   const file = (name: string) => join(folder, name);
