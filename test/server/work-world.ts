@@ -1,6 +1,6 @@
-// What jobs and placement need around them, all real but the clock, the fleet and the nodes: a database in
-// memory, blobs, the ledger, certificates of a test authority. The services are called as the listener
-// would call them.
+// What jobs and placement need around them, all real but the clock, the fleet and the nodes: a database
+// (PGlite in memory, or PostgreSQL), blobs, the ledger, certificates of a test authority. The services are
+// called as the listener would call them. One file, because its parts know each other and nobody else.
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
