@@ -2,7 +2,7 @@
 import { setMaxListeners } from 'node:events';
 import type { Logger } from 'pino';
 
-import { IsolationLevel } from '#gen/gapjunction/node/v1/heartbeat_pb';
+import { IsolationLevel } from '#gen/gapjunction/job/v1/isolation_pb';
 import {
   GJ_0_DIGEST_HEX,
   GJ_0_PROFILE,

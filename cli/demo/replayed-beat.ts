@@ -4,9 +4,9 @@ import { randomBytes } from 'node:crypto';
 
 import { create, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
 
+import { IsolationLevel } from '#gen/gapjunction/job/v1/isolation_pb';
 import {
   HeartbeatService,
-  IsolationLevel,
   MetricsSchema,
   RefusalReasonSchema,
   type HeartbeatRequestSchema,

@@ -11,6 +11,7 @@ import { type Holder, recordCertificate } from '../certificates/certificate-stor
 import { issueHolderCertificate } from '../certificates/issue.ts';
 import type { Clock } from '../clock.ts';
 import { creditClient } from '../ledger/ledger-store.ts';
+import { unimplemented } from '../rpc/error.ts';
 import { pageLimit, pageOf, readPageToken } from '../rpc/page.ts';
 import { callerOf, implement, type ServiceImplementation } from '../rpc/service.ts';
 import type { Authority } from '../secrets/secrets.ts';
@@ -67,6 +68,10 @@ export function clientAdminService(deps: ClientAdminDeps): ServiceImplementation
         last.clientId,
       ]);
       return { clients: items.map(toProto), nextPageToken };
+    },
+
+    async setClientQuota() {
+      throw unimplemented('SetClientQuota');
     },
 
     async creditClient(request, context) {

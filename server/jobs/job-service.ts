@@ -4,7 +4,7 @@ import { makeId } from '../../protocol/identity/ids.ts';
 import { findBill } from '../bills/bills.ts';
 import type { Blobs } from '../blobs/blobs.ts';
 import type { Clock } from '../clock.ts';
-import { notFound, RpcError } from '../rpc/error.ts';
+import { notFound, RpcError, unimplemented } from '../rpc/error.ts';
 import { pageLimit, pageOf, readPageToken } from '../rpc/page.ts';
 import { callerOf, implement, type ServiceImplementation } from '../rpc/service.ts';
 import type { Store } from '../store/store.ts';
@@ -149,6 +149,15 @@ export function jobService(deps: JobServiceDeps): ServiceImplementation {
       const attempt = currentAttempt(record.job);
       if (attempt !== null) announcements.publish(nodeTopic(attempt.nodeId));
       return { job: jobMessage(record) };
+    },
+
+    // oxlint-disable-next-line require-yield
+    async *tailLogs() {
+      throw unimplemented('TailLogs');
+    },
+
+    async acknowledgeOutput() {
+      throw unimplemented('AcknowledgeOutput');
     },
 
     async getBill({ jobId }, context) {

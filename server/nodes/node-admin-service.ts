@@ -11,7 +11,7 @@ import {
 import { recordAudit } from '../audit/audit-store.ts';
 import { revokeCertificatesOf } from '../certificates/certificate-store.ts';
 import type { Revocations } from '../certificates/revocations.ts';
-import { notFound } from '../rpc/error.ts';
+import { notFound, unimplemented } from '../rpc/error.ts';
 import { pageLimit, pageOf, readPageToken } from '../rpc/page.ts';
 import { callerOf, implement, type ServiceImplementation } from '../rpc/service.ts';
 import { databaseNowMs } from '../store/now.ts';
@@ -49,6 +49,18 @@ export function nodeAdminService(deps: NodeAdminDeps): ServiceImplementation {
     async getNode(request) {
       const [node] = await messagesOf(deps, [await nodeOf(store, request.nodeId)]);
       return { node };
+    },
+
+    async cordonNode() {
+      throw unimplemented('CordonNode');
+    },
+
+    async uncordonNode() {
+      throw unimplemented('UncordonNode');
+    },
+
+    async drainNode() {
+      throw unimplemented('DrainNode');
     },
 
     async revokeNode(request, context) {

@@ -1,5 +1,5 @@
 import { DispatchService, type WorkRequest } from '#gen/gapjunction/node/v1/dispatch_pb';
-import { RpcError } from '../rpc/error.ts';
+import { RpcError, unimplemented } from '../rpc/error.ts';
 import {
   callerOf,
   implement,
@@ -27,6 +27,10 @@ export function dispatchService(dispatch: Dispatch, completion: Completion): Ser
       }
     },
 
+    async appendLogs() {
+      throw unimplemented('AppendLogs');
+    },
+
     async complete(request, context) {
       return (await completion.complete(request, callerOf(context, 'node').nodeId)) ?? {};
     },
@@ -51,6 +55,7 @@ async function readRequests(
           break;
         // How far a guest is, is not kept: the receipt says what it burnt.
         case 'progress':
+        case 'introduction':
         case undefined:
           break;
         default:

@@ -44,3 +44,8 @@ export class RpcError extends Error {
 export function notFound(what: string, id: string): RpcError {
   return new RpcError('NOT_FOUND', 'NOT_FOUND', `finding ${what} '${id}': there is none of yours`);
 }
+
+/** For an RPC whose handler is not built. */
+export function unimplemented(name: string): RpcError {
+  return new RpcError('UNIMPLEMENTED', 'UNIMPLEMENTED', `calling ${name}: it is not built`);
+}

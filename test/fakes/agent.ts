@@ -70,7 +70,10 @@ export async function enrolled(
 
 export interface OrderChanges {
   readonly terms?: Partial<OrderTerms>;
-  readonly order?: Partial<MessageInitShape<typeof OrderSchema>>;
+  readonly order?: Pick<
+    MessageInitShape<typeof OrderSchema>,
+    'envelope' | 'signerChain' | 'inlineInput'
+  >;
   readonly payloadType?: (typeof PAYLOAD_TYPE)[keyof typeof PAYLOAD_TYPE];
 }
 

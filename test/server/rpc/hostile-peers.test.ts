@@ -35,6 +35,7 @@ describe('the port, towards peers that mean no good', () => {
     issueCertificate: neverCalled,
     listClients: neverCalled,
     creditClient: neverCalled,
+    setClientQuota: neverCalled,
   });
 
   before(async () => {

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gapjunction/admin/v1/client_admin.proto.
  */
 export const file_gapjunction_admin_v1_client_admin: GenFile = /*@__PURE__*/
-  fileDesc("CidnYXBqdW5jdGlvbi9hZG1pbi92MS9jbGllbnRfYWRtaW4ucHJvdG8SFGdhcGp1bmN0aW9uLmFkbWluLnYxIpABCgZDbGllbnQSEQoJY2xpZW50X2lkGAEgASgJEgwKBG5hbWUYAiABKAkSLgoKY3JlYXRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHAoUYXZhaWxhYmxlX21pY3JvY2VudHMYBCABKAMSFwoPaGVsZF9taWNyb2NlbnRzGAUgASgDIrIBChdJc3N1ZUNlcnRpZmljYXRlUmVxdWVzdBIXCgNjc3IYASABKAxCCrpIB3oFEAEYgCASJAoPbmV3X2NsaWVudF9uYW1lGAIgASgJQgm6SAZyBBABGGRIABIeCgljbGllbnRfaWQYAyABKAlCCbpIBnIEEAEYQEgAEiYKEW5ld19vcGVyYXRvcl9uYW1lGAQgASgJQgm6SAZyBBABGGRIAEIQCgdzdWJqZWN0EgW6SAIIASJBChhJc3N1ZUNlcnRpZmljYXRlUmVzcG9uc2USCgoCaWQYASABKAkSGQoRY2VydGlmaWNhdGVfY2hhaW4YAiADKAwiTwoSTGlzdENsaWVudHNSZXF1ZXN0EhsKCXBhZ2Vfc2l6ZRgBIAEoDUIIukgFKgMYyAESHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYyAEiXQoTTGlzdENsaWVudHNSZXNwb25zZRItCgdjbGllbnRzGAEgAygLMhwuZ2FwanVuY3Rpb24uYWRtaW4udjEuQ2xpZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJ/ChNDcmVkaXRDbGllbnRSZXF1ZXN0Eh0KCnJlcXVlc3RfaWQYASABKAlCCbpIBnIEEAEYQBIcCgljbGllbnRfaWQYAiABKAlCCbpIBnIEEAEYQBIrChFhbW91bnRfbWljcm9jZW50cxgDIAEoBEIQukgNMgsYgICapuqv4wEoASJEChRDcmVkaXRDbGllbnRSZXNwb25zZRIsCgZjbGllbnQYASABKAsyHC5nYXBqdW5jdGlvbi5hZG1pbi52MS5DbGllbnQy7QIKEkNsaWVudEFkbWluU2VydmljZRJ6ChBJc3N1ZUNlcnRpZmljYXRlEi0uZ2FwanVuY3Rpb24uYWRtaW4udjEuSXNzdWVDZXJ0aWZpY2F0ZVJlcXVlc3QaLi5nYXBqdW5jdGlvbi5hZG1pbi52MS5Jc3N1ZUNlcnRpZmljYXRlUmVzcG9uc2UiB6q7GAMKAQQSawoLTGlzdENsaWVudHMSKC5nYXBqdW5jdGlvbi5hZG1pbi52MS5MaXN0Q2xpZW50c1JlcXVlc3QaKS5nYXBqdW5jdGlvbi5hZG1pbi52MS5MaXN0Q2xpZW50c1Jlc3BvbnNlIgequxgDCgEEEm4KDENyZWRpdENsaWVudBIpLmdhcGp1bmN0aW9uLmFkbWluLnYxLkNyZWRpdENsaWVudFJlcXVlc3QaKi5nYXBqdW5jdGlvbi5hZG1pbi52MS5DcmVkaXRDbGllbnRSZXNwb25zZSIHqrsYAwoBBGIGcHJvdG8z", [file_buf_validate_validate, file_gapjunction_access_v1_access, file_google_protobuf_timestamp]);
+  fileDesc("CidnYXBqdW5jdGlvbi9hZG1pbi92MS9jbGllbnRfYWRtaW4ucHJvdG8SFGdhcGp1bmN0aW9uLmFkbWluLnYxIsIBCgZDbGllbnQSEQoJY2xpZW50X2lkGAEgASgJEgwKBG5hbWUYAiABKAkSLgoKY3JlYXRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHAoUYXZhaWxhYmxlX21pY3JvY2VudHMYBCABKAMSFwoPaGVsZF9taWNyb2NlbnRzGAUgASgDEjAKBXF1b3RhGAYgASgLMiEuZ2FwanVuY3Rpb24uYWRtaW4udjEuQ2xpZW50UXVvdGEitQEKC0NsaWVudFF1b3RhEiEKDmpvYnNfaW5fZmxpZ2h0GAEgASgNQgm6SAYqBBjAhD0SHwoLam9ic19xdWV1ZWQYAiABKA1CCrpIByoFGICt4gQSJgoNZnVlbF9wZXJfaG91chgDIAEoBEIPukgMMgoYgICQu7rWrfANEiAKCmJsb2JfYnl0ZXMYBCABKARCDLpICTIHGICAgICAIBIYCgZ3ZWlnaHQYBSABKA1CCLpIBSoDGOgHIrIBChdJc3N1ZUNlcnRpZmljYXRlUmVxdWVzdBIXCgNjc3IYASABKAxCCrpIB3oFEAEYgCASJAoPbmV3X2NsaWVudF9uYW1lGAIgASgJQgm6SAZyBBABGGRIABIeCgljbGllbnRfaWQYAyABKAlCCbpIBnIEEAEYQEgAEiYKEW5ld19vcGVyYXRvcl9uYW1lGAQgASgJQgm6SAZyBBABGGRIAEIQCgdzdWJqZWN0EgW6SAIIASJBChhJc3N1ZUNlcnRpZmljYXRlUmVzcG9uc2USCgoCaWQYASABKAkSGQoRY2VydGlmaWNhdGVfY2hhaW4YAiADKAwiTwoSTGlzdENsaWVudHNSZXF1ZXN0EhsKCXBhZ2Vfc2l6ZRgBIAEoDUIIukgFKgMYyAESHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYyAEiXQoTTGlzdENsaWVudHNSZXNwb25zZRItCgdjbGllbnRzGAEgAygLMhwuZ2FwanVuY3Rpb24uYWRtaW4udjEuQ2xpZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJ/ChNDcmVkaXRDbGllbnRSZXF1ZXN0Eh0KCnJlcXVlc3RfaWQYASABKAlCCbpIBnIEEAEYQBIcCgljbGllbnRfaWQYAiABKAlCCbpIBnIEEAEYQBIrChFhbW91bnRfbWljcm9jZW50cxgDIAEoBEIQukgNMgsYgICapuqv4wEoASJEChRDcmVkaXRDbGllbnRSZXNwb25zZRIsCgZjbGllbnQYASABKAsyHC5nYXBqdW5jdGlvbi5hZG1pbi52MS5DbGllbnQibwoVU2V0Q2xpZW50UXVvdGFSZXF1ZXN0EhwKCWNsaWVudF9pZBgBIAEoCUIJukgGcgQQARhAEjgKBXF1b3RhGAIgASgLMiEuZ2FwanVuY3Rpb24uYWRtaW4udjEuQ2xpZW50UXVvdGFCBrpIA8gBASJGChZTZXRDbGllbnRRdW90YVJlc3BvbnNlEiwKBmNsaWVudBgBIAEoCzIcLmdhcGp1bmN0aW9uLmFkbWluLnYxLkNsaWVudDLjAwoSQ2xpZW50QWRtaW5TZXJ2aWNlEnoKEElzc3VlQ2VydGlmaWNhdGUSLS5nYXBqdW5jdGlvbi5hZG1pbi52MS5Jc3N1ZUNlcnRpZmljYXRlUmVxdWVzdBouLmdhcGp1bmN0aW9uLmFkbWluLnYxLklzc3VlQ2VydGlmaWNhdGVSZXNwb25zZSIHqrsYAwoBBBJrCgtMaXN0Q2xpZW50cxIoLmdhcGp1bmN0aW9uLmFkbWluLnYxLkxpc3RDbGllbnRzUmVxdWVzdBopLmdhcGp1bmN0aW9uLmFkbWluLnYxLkxpc3RDbGllbnRzUmVzcG9uc2UiB6q7GAMKAQQSbgoMQ3JlZGl0Q2xpZW50EikuZ2FwanVuY3Rpb24uYWRtaW4udjEuQ3JlZGl0Q2xpZW50UmVxdWVzdBoqLmdhcGp1bmN0aW9uLmFkbWluLnYxLkNyZWRpdENsaWVudFJlc3BvbnNlIgequxgDCgEEEnQKDlNldENsaWVudFF1b3RhEisuZ2FwanVuY3Rpb24uYWRtaW4udjEuU2V0Q2xpZW50UXVvdGFSZXF1ZXN0GiwuZ2FwanVuY3Rpb24uYWRtaW4udjEuU2V0Q2xpZW50UXVvdGFSZXNwb25zZSIHqrsYAwoBBGIGcHJvdG8z", [file_buf_validate_validate, file_gapjunction_access_v1_access, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message gapjunction.admin.v1.Client
@@ -48,6 +48,13 @@ export type Client = Message<"gapjunction.admin.v1.Client"> & {
    * @generated from field: int64 held_microcents = 5;
    */
   heldMicrocents: bigint;
+
+  /**
+   * With the defaults filled in.
+   *
+   * @generated from field: gapjunction.admin.v1.ClientQuota quota = 6;
+   */
+  quota?: ClientQuota | undefined;
 };
 
 /**
@@ -56,6 +63,55 @@ export type Client = Message<"gapjunction.admin.v1.Client"> & {
  */
 export const ClientSchema: GenMessage<Client> = /*@__PURE__*/
   messageDesc(file_gapjunction_admin_v1_client_admin, 0);
+
+/**
+ * What one client may use at a time. 0 means the control plane's default.
+ *
+ * @generated from message gapjunction.admin.v1.ClientQuota
+ */
+export type ClientQuota = Message<"gapjunction.admin.v1.ClientQuota"> & {
+  /**
+   * Jobs that hold a lease.
+   *
+   * @generated from field: uint32 jobs_in_flight = 1;
+   */
+  jobsInFlight: number;
+
+  /**
+   * Jobs that wait.
+   *
+   * @generated from field: uint32 jobs_queued = 2;
+   */
+  jobsQueued: number;
+
+  /**
+   * Fuel of jobs that ended within the last hour, and the fuel limits of those that have not ended.
+   *
+   * @generated from field: uint64 fuel_per_hour = 3;
+   */
+  fuelPerHour: bigint;
+
+  /**
+   * Bytes of its blobs.
+   *
+   * @generated from field: uint64 blob_bytes = 4;
+   */
+  blobBytes: bigint;
+
+  /**
+   * Its share of the nodes when others wait, too: a client of weight 2 gets twice that of weight 1.
+   *
+   * @generated from field: uint32 weight = 5;
+   */
+  weight: number;
+};
+
+/**
+ * Describes the message gapjunction.admin.v1.ClientQuota.
+ * Use `create(ClientQuotaSchema)` to create a new message.
+ */
+export const ClientQuotaSchema: GenMessage<ClientQuota> = /*@__PURE__*/
+  messageDesc(file_gapjunction_admin_v1_client_admin, 1);
 
 /**
  * @generated from message gapjunction.admin.v1.IssueCertificateRequest
@@ -103,7 +159,7 @@ export type IssueCertificateRequest = Message<"gapjunction.admin.v1.IssueCertifi
  * Use `create(IssueCertificateRequestSchema)` to create a new message.
  */
 export const IssueCertificateRequestSchema: GenMessage<IssueCertificateRequest> = /*@__PURE__*/
-  messageDesc(file_gapjunction_admin_v1_client_admin, 1);
+  messageDesc(file_gapjunction_admin_v1_client_admin, 2);
 
 /**
  * @generated from message gapjunction.admin.v1.IssueCertificateResponse
@@ -129,7 +185,7 @@ export type IssueCertificateResponse = Message<"gapjunction.admin.v1.IssueCertif
  * Use `create(IssueCertificateResponseSchema)` to create a new message.
  */
 export const IssueCertificateResponseSchema: GenMessage<IssueCertificateResponse> = /*@__PURE__*/
-  messageDesc(file_gapjunction_admin_v1_client_admin, 2);
+  messageDesc(file_gapjunction_admin_v1_client_admin, 3);
 
 /**
  * @generated from message gapjunction.admin.v1.ListClientsRequest
@@ -155,7 +211,7 @@ export type ListClientsRequest = Message<"gapjunction.admin.v1.ListClientsReques
  * Use `create(ListClientsRequestSchema)` to create a new message.
  */
 export const ListClientsRequestSchema: GenMessage<ListClientsRequest> = /*@__PURE__*/
-  messageDesc(file_gapjunction_admin_v1_client_admin, 3);
+  messageDesc(file_gapjunction_admin_v1_client_admin, 4);
 
 /**
  * @generated from message gapjunction.admin.v1.ListClientsResponse
@@ -179,7 +235,7 @@ export type ListClientsResponse = Message<"gapjunction.admin.v1.ListClientsRespo
  * Use `create(ListClientsResponseSchema)` to create a new message.
  */
 export const ListClientsResponseSchema: GenMessage<ListClientsResponse> = /*@__PURE__*/
-  messageDesc(file_gapjunction_admin_v1_client_admin, 4);
+  messageDesc(file_gapjunction_admin_v1_client_admin, 5);
 
 /**
  * @generated from message gapjunction.admin.v1.CreditClientRequest
@@ -210,7 +266,7 @@ export type CreditClientRequest = Message<"gapjunction.admin.v1.CreditClientRequ
  * Use `create(CreditClientRequestSchema)` to create a new message.
  */
 export const CreditClientRequestSchema: GenMessage<CreditClientRequest> = /*@__PURE__*/
-  messageDesc(file_gapjunction_admin_v1_client_admin, 5);
+  messageDesc(file_gapjunction_admin_v1_client_admin, 6);
 
 /**
  * @generated from message gapjunction.admin.v1.CreditClientResponse
@@ -227,7 +283,46 @@ export type CreditClientResponse = Message<"gapjunction.admin.v1.CreditClientRes
  * Use `create(CreditClientResponseSchema)` to create a new message.
  */
 export const CreditClientResponseSchema: GenMessage<CreditClientResponse> = /*@__PURE__*/
-  messageDesc(file_gapjunction_admin_v1_client_admin, 6);
+  messageDesc(file_gapjunction_admin_v1_client_admin, 7);
+
+/**
+ * @generated from message gapjunction.admin.v1.SetClientQuotaRequest
+ */
+export type SetClientQuotaRequest = Message<"gapjunction.admin.v1.SetClientQuotaRequest"> & {
+  /**
+   * @generated from field: string client_id = 1;
+   */
+  clientId: string;
+
+  /**
+   * @generated from field: gapjunction.admin.v1.ClientQuota quota = 2;
+   */
+  quota?: ClientQuota | undefined;
+};
+
+/**
+ * Describes the message gapjunction.admin.v1.SetClientQuotaRequest.
+ * Use `create(SetClientQuotaRequestSchema)` to create a new message.
+ */
+export const SetClientQuotaRequestSchema: GenMessage<SetClientQuotaRequest> = /*@__PURE__*/
+  messageDesc(file_gapjunction_admin_v1_client_admin, 8);
+
+/**
+ * @generated from message gapjunction.admin.v1.SetClientQuotaResponse
+ */
+export type SetClientQuotaResponse = Message<"gapjunction.admin.v1.SetClientQuotaResponse"> & {
+  /**
+   * @generated from field: gapjunction.admin.v1.Client client = 1;
+   */
+  client?: Client | undefined;
+};
+
+/**
+ * Describes the message gapjunction.admin.v1.SetClientQuotaResponse.
+ * Use `create(SetClientQuotaResponseSchema)` to create a new message.
+ */
+export const SetClientQuotaResponseSchema: GenMessage<SetClientQuotaResponse> = /*@__PURE__*/
+  messageDesc(file_gapjunction_admin_v1_client_admin, 9);
 
 /**
  * Clients and their certificates, for operators.
@@ -271,6 +366,18 @@ export const ClientAdminService: GenService<{
     methodKind: "unary";
     input: typeof CreditClientRequestSchema;
     output: typeof CreditClientResponseSchema;
+  },
+  /**
+   * Sets what a client may use, from now on; what it uses already stays. Audited. Safe to repeat.
+   *
+   * Errors, by reason: CLIENT_UNKNOWN (NOT_FOUND).
+   *
+   * @generated from rpc gapjunction.admin.v1.ClientAdminService.SetClientQuota
+   */
+  setClientQuota: {
+    methodKind: "unary";
+    input: typeof SetClientQuotaRequestSchema;
+    output: typeof SetClientQuotaResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_gapjunction_admin_v1_client_admin, 0);

@@ -6,6 +6,8 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { file_gapjunction_access_v1_access } from "../../access/v1/access_pb.ts";
+import type { IsolationLevel } from "../../job/v1/isolation_pb.ts";
+import { file_gapjunction_job_v1_isolation } from "../../job/v1/isolation_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -14,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gapjunction/admin/v1/node_admin.proto.
  */
 export const file_gapjunction_admin_v1_node_admin: GenFile = /*@__PURE__*/
-  fileDesc("CiVnYXBqdW5jdGlvbi9hZG1pbi92MS9ub2RlX2FkbWluLnByb3RvEhRnYXBqdW5jdGlvbi5hZG1pbi52MSLMAwoETm9kZRIPCgdub2RlX2lkGAEgASgJEhkKEXN0cmlwZV9hY2NvdW50X2lkGAIgASgJEjAKCHN0YW5kaW5nGAMgASgOMh4uZ2FwanVuY3Rpb24uYWRtaW4udjEuU3RhbmRpbmcSMAoIbGl2ZW5lc3MYBCABKA4yHi5nYXBqdW5jdGlvbi5hZG1pbi52MS5MaXZlbmVzcxIvCgtlbnJvbGxlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF9iZWF0X2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI6ChZjZXJ0aWZpY2F0ZV9leHBpcmVzX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZrZXlfaWQYCCABKAwSDQoFc2xvdHMYCSABKA0SFQoNYWdlbnRfdmVyc2lvbhgKIAEoCRIWCg5lbmdpbmVfdmVyc2lvbhgLIAEoCRIdChVyZXNpZGVudF9tZW1vcnlfYnl0ZXMYDCABKAQSGAoQZnVlbF9zaW5jZV9zdGFydBgNIAEoBBIOCgZsZWFzZXMYDiABKA0iTQoQTGlzdE5vZGVzUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGMgBEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGMgBIlcKEUxpc3ROb2Rlc1Jlc3BvbnNlEikKBW5vZGVzGAEgAygLMhouZ2FwanVuY3Rpb24uYWRtaW4udjEuTm9kZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiLAoOR2V0Tm9kZVJlcXVlc3QSGgoHbm9kZV9pZBgBIAEoCUIJukgGcgQQARhAIjsKD0dldE5vZGVSZXNwb25zZRIoCgRub2RlGAEgASgLMhouZ2FwanVuY3Rpb24uYWRtaW4udjEuTm9kZSJLChFSZXZva2VOb2RlUmVxdWVzdBIaCgdub2RlX2lkGAEgASgJQgm6SAZyBBABGEASGgoGcmVhc29uGAIgASgJQgq6SAdyBRABGPQDIj4KElJldm9rZU5vZGVSZXNwb25zZRIoCgRub2RlGAEgASgLMhouZ2FwanVuY3Rpb24uYWRtaW4udjEuTm9kZSpoCghTdGFuZGluZxIYChRTVEFORElOR19VTlNQRUNJRklFRBAAEhUKEVNUQU5ESU5HX0VOUk9MTEVEEAESFQoRU1RBTkRJTkdfRFJBSU5JTkcQAhIUChBTVEFORElOR19SRVZPS0VEEAMqSgoITGl2ZW5lc3MSGAoUTElWRU5FU1NfVU5TUEVDSUZJRUQQABIRCg1MSVZFTkVTU19MSVZFEAESEQoNTElWRU5FU1NfTE9TVBACMsQCChBOb2RlQWRtaW5TZXJ2aWNlEmUKCUxpc3ROb2RlcxImLmdhcGp1bmN0aW9uLmFkbWluLnYxLkxpc3ROb2Rlc1JlcXVlc3QaJy5nYXBqdW5jdGlvbi5hZG1pbi52MS5MaXN0Tm9kZXNSZXNwb25zZSIHqrsYAwoBBBJfCgdHZXROb2RlEiQuZ2FwanVuY3Rpb24uYWRtaW4udjEuR2V0Tm9kZVJlcXVlc3QaJS5nYXBqdW5jdGlvbi5hZG1pbi52MS5HZXROb2RlUmVzcG9uc2UiB6q7GAMKAQQSaAoKUmV2b2tlTm9kZRInLmdhcGp1bmN0aW9uLmFkbWluLnYxLlJldm9rZU5vZGVSZXF1ZXN0GiguZ2FwanVuY3Rpb24uYWRtaW4udjEuUmV2b2tlTm9kZVJlc3BvbnNlIgequxgDCgEEYgZwcm90bzM", [file_buf_validate_validate, file_gapjunction_access_v1_access, file_google_protobuf_timestamp]);
+  fileDesc("CiVnYXBqdW5jdGlvbi9hZG1pbi92MS9ub2RlX2FkbWluLnByb3RvEhRnYXBqdW5jdGlvbi5hZG1pbi52MSLwBAoETm9kZRIPCgdub2RlX2lkGAEgASgJEhkKEXN0cmlwZV9hY2NvdW50X2lkGAIgASgJEjAKCHN0YW5kaW5nGAMgASgOMh4uZ2FwanVuY3Rpb24uYWRtaW4udjEuU3RhbmRpbmcSMAoIbGl2ZW5lc3MYBCABKA4yHi5nYXBqdW5jdGlvbi5hZG1pbi52MS5MaXZlbmVzcxIvCgtlbnJvbGxlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF9iZWF0X2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI6ChZjZXJ0aWZpY2F0ZV9leHBpcmVzX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZrZXlfaWQYCCABKAwSDQoFc2xvdHMYCSABKA0SFQoNYWdlbnRfdmVyc2lvbhgKIAEoCRIWCg5lbmdpbmVfdmVyc2lvbhgLIAEoCRIdChVyZXNpZGVudF9tZW1vcnlfYnl0ZXMYDCABKAQSGAoQZnVlbF9zaW5jZV9zdGFydBgNIAEoBBIOCgZsZWFzZXMYDiABKA0SNgoGbGFiZWxzGA8gAygLMiYuZ2FwanVuY3Rpb24uYWRtaW4udjEuTm9kZS5MYWJlbHNFbnRyeRI7Cg9pc29sYXRpb25fbGV2ZWwYECABKA4yIi5nYXBqdW5jdGlvbi5qb2IudjEuSXNvbGF0aW9uTGV2ZWwaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJNChBMaXN0Tm9kZXNSZXF1ZXN0EhsKCXBhZ2Vfc2l6ZRgBIAEoDUIIukgFKgMYyAESHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYyAEiVwoRTGlzdE5vZGVzUmVzcG9uc2USKQoFbm9kZXMYASADKAsyGi5nYXBqdW5jdGlvbi5hZG1pbi52MS5Ob2RlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIsCg5HZXROb2RlUmVxdWVzdBIaCgdub2RlX2lkGAEgASgJQgm6SAZyBBABGEAiOwoPR2V0Tm9kZVJlc3BvbnNlEigKBG5vZGUYASABKAsyGi5nYXBqdW5jdGlvbi5hZG1pbi52MS5Ob2RlIksKEVJldm9rZU5vZGVSZXF1ZXN0EhoKB25vZGVfaWQYASABKAlCCbpIBnIEEAEYQBIaCgZyZWFzb24YAiABKAlCCrpIB3IFEAEY9AMiPgoSUmV2b2tlTm9kZVJlc3BvbnNlEigKBG5vZGUYASABKAsyGi5nYXBqdW5jdGlvbi5hZG1pbi52MS5Ob2RlIksKEUNvcmRvbk5vZGVSZXF1ZXN0EhoKB25vZGVfaWQYASABKAlCCbpIBnIEEAEYQBIaCgZyZWFzb24YAiABKAlCCrpIB3IFEAEY9AMiPgoSQ29yZG9uTm9kZVJlc3BvbnNlEigKBG5vZGUYASABKAsyGi5nYXBqdW5jdGlvbi5hZG1pbi52MS5Ob2RlIk0KE1VuY29yZG9uTm9kZVJlcXVlc3QSGgoHbm9kZV9pZBgBIAEoCUIJukgGcgQQARhAEhoKBnJlYXNvbhgCIAEoCUIKukgHcgUQARj0AyJAChRVbmNvcmRvbk5vZGVSZXNwb25zZRIoCgRub2RlGAEgASgLMhouZ2FwanVuY3Rpb24uYWRtaW4udjEuTm9kZSJKChBEcmFpbk5vZGVSZXF1ZXN0EhoKB25vZGVfaWQYASABKAlCCbpIBnIEEAEYQBIaCgZyZWFzb24YAiABKAlCCrpIB3IFEAEY9AMiPQoRRHJhaW5Ob2RlUmVzcG9uc2USKAoEbm9kZRgBIAEoCzIaLmdhcGp1bmN0aW9uLmFkbWluLnYxLk5vZGUqfwoIU3RhbmRpbmcSGAoUU1RBTkRJTkdfVU5TUEVDSUZJRUQQABIVChFTVEFORElOR19FTlJPTExFRBABEhUKEVNUQU5ESU5HX0RSQUlOSU5HEAISFAoQU1RBTkRJTkdfUkVWT0tFRBADEhUKEVNUQU5ESU5HX0NPUkRPTkVEEAQqSgoITGl2ZW5lc3MSGAoUTElWRU5FU1NfVU5TUEVDSUZJRUQQABIRCg1MSVZFTkVTU19MSVZFEAESEQoNTElWRU5FU1NfTE9TVBACMoUFChBOb2RlQWRtaW5TZXJ2aWNlEmUKCUxpc3ROb2RlcxImLmdhcGp1bmN0aW9uLmFkbWluLnYxLkxpc3ROb2Rlc1JlcXVlc3QaJy5nYXBqdW5jdGlvbi5hZG1pbi52MS5MaXN0Tm9kZXNSZXNwb25zZSIHqrsYAwoBBBJfCgdHZXROb2RlEiQuZ2FwanVuY3Rpb24uYWRtaW4udjEuR2V0Tm9kZVJlcXVlc3QaJS5nYXBqdW5jdGlvbi5hZG1pbi52MS5HZXROb2RlUmVzcG9uc2UiB6q7GAMKAQQSaAoKQ29yZG9uTm9kZRInLmdhcGp1bmN0aW9uLmFkbWluLnYxLkNvcmRvbk5vZGVSZXF1ZXN0GiguZ2FwanVuY3Rpb24uYWRtaW4udjEuQ29yZG9uTm9kZVJlc3BvbnNlIgequxgDCgEEEm4KDFVuY29yZG9uTm9kZRIpLmdhcGp1bmN0aW9uLmFkbWluLnYxLlVuY29yZG9uTm9kZVJlcXVlc3QaKi5nYXBqdW5jdGlvbi5hZG1pbi52MS5VbmNvcmRvbk5vZGVSZXNwb25zZSIHqrsYAwoBBBJlCglEcmFpbk5vZGUSJi5nYXBqdW5jdGlvbi5hZG1pbi52MS5EcmFpbk5vZGVSZXF1ZXN0GicuZ2FwanVuY3Rpb24uYWRtaW4udjEuRHJhaW5Ob2RlUmVzcG9uc2UiB6q7GAMKAQQSaAoKUmV2b2tlTm9kZRInLmdhcGp1bmN0aW9uLmFkbWluLnYxLlJldm9rZU5vZGVSZXF1ZXN0GiguZ2FwanVuY3Rpb24uYWRtaW4udjEuUmV2b2tlTm9kZVJlc3BvbnNlIgequxgDCgEEYgZwcm90bzM", [file_buf_validate_validate, file_gapjunction_access_v1_access, file_gapjunction_job_v1_isolation, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message gapjunction.admin.v1.Node
@@ -97,6 +99,18 @@ export type Node = Message<"gapjunction.admin.v1.Node"> & {
    * @generated from field: uint32 leases = 14;
    */
   leases: number;
+
+  /**
+   * As its last Work stream introduced it.
+   *
+   * @generated from field: map<string, string> labels = 15;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * @generated from field: gapjunction.job.v1.IsolationLevel isolation_level = 16;
+   */
+  isolationLevel: IsolationLevel;
 };
 
 /**
@@ -232,6 +246,129 @@ export const RevokeNodeResponseSchema: GenMessage<RevokeNodeResponse> = /*@__PUR
   messageDesc(file_gapjunction_admin_v1_node_admin, 6);
 
 /**
+ * @generated from message gapjunction.admin.v1.CordonNodeRequest
+ */
+export type CordonNodeRequest = Message<"gapjunction.admin.v1.CordonNodeRequest"> & {
+  /**
+   * @generated from field: string node_id = 1;
+   */
+  nodeId: string;
+
+  /**
+   * For the audit log.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message gapjunction.admin.v1.CordonNodeRequest.
+ * Use `create(CordonNodeRequestSchema)` to create a new message.
+ */
+export const CordonNodeRequestSchema: GenMessage<CordonNodeRequest> = /*@__PURE__*/
+  messageDesc(file_gapjunction_admin_v1_node_admin, 7);
+
+/**
+ * @generated from message gapjunction.admin.v1.CordonNodeResponse
+ */
+export type CordonNodeResponse = Message<"gapjunction.admin.v1.CordonNodeResponse"> & {
+  /**
+   * @generated from field: gapjunction.admin.v1.Node node = 1;
+   */
+  node?: Node | undefined;
+};
+
+/**
+ * Describes the message gapjunction.admin.v1.CordonNodeResponse.
+ * Use `create(CordonNodeResponseSchema)` to create a new message.
+ */
+export const CordonNodeResponseSchema: GenMessage<CordonNodeResponse> = /*@__PURE__*/
+  messageDesc(file_gapjunction_admin_v1_node_admin, 8);
+
+/**
+ * @generated from message gapjunction.admin.v1.UncordonNodeRequest
+ */
+export type UncordonNodeRequest = Message<"gapjunction.admin.v1.UncordonNodeRequest"> & {
+  /**
+   * @generated from field: string node_id = 1;
+   */
+  nodeId: string;
+
+  /**
+   * For the audit log.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message gapjunction.admin.v1.UncordonNodeRequest.
+ * Use `create(UncordonNodeRequestSchema)` to create a new message.
+ */
+export const UncordonNodeRequestSchema: GenMessage<UncordonNodeRequest> = /*@__PURE__*/
+  messageDesc(file_gapjunction_admin_v1_node_admin, 9);
+
+/**
+ * @generated from message gapjunction.admin.v1.UncordonNodeResponse
+ */
+export type UncordonNodeResponse = Message<"gapjunction.admin.v1.UncordonNodeResponse"> & {
+  /**
+   * @generated from field: gapjunction.admin.v1.Node node = 1;
+   */
+  node?: Node | undefined;
+};
+
+/**
+ * Describes the message gapjunction.admin.v1.UncordonNodeResponse.
+ * Use `create(UncordonNodeResponseSchema)` to create a new message.
+ */
+export const UncordonNodeResponseSchema: GenMessage<UncordonNodeResponse> = /*@__PURE__*/
+  messageDesc(file_gapjunction_admin_v1_node_admin, 10);
+
+/**
+ * @generated from message gapjunction.admin.v1.DrainNodeRequest
+ */
+export type DrainNodeRequest = Message<"gapjunction.admin.v1.DrainNodeRequest"> & {
+  /**
+   * @generated from field: string node_id = 1;
+   */
+  nodeId: string;
+
+  /**
+   * For the audit log.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message gapjunction.admin.v1.DrainNodeRequest.
+ * Use `create(DrainNodeRequestSchema)` to create a new message.
+ */
+export const DrainNodeRequestSchema: GenMessage<DrainNodeRequest> = /*@__PURE__*/
+  messageDesc(file_gapjunction_admin_v1_node_admin, 11);
+
+/**
+ * @generated from message gapjunction.admin.v1.DrainNodeResponse
+ */
+export type DrainNodeResponse = Message<"gapjunction.admin.v1.DrainNodeResponse"> & {
+  /**
+   * @generated from field: gapjunction.admin.v1.Node node = 1;
+   */
+  node?: Node | undefined;
+};
+
+/**
+ * Describes the message gapjunction.admin.v1.DrainNodeResponse.
+ * Use `create(DrainNodeResponseSchema)` to create a new message.
+ */
+export const DrainNodeResponseSchema: GenMessage<DrainNodeResponse> = /*@__PURE__*/
+  messageDesc(file_gapjunction_admin_v1_node_admin, 12);
+
+/**
  * What a node may do.
  *
  * @generated from enum gapjunction.admin.v1.Standing
@@ -258,6 +395,13 @@ export const Standing = {
    * @generated from enum value: STANDING_REVOKED = 3;
    */
   REVOKED: 3,
+
+  /**
+   * Is given nothing new; not told so.
+   *
+   * @generated from enum value: STANDING_CORDONED = 4;
+   */
+  CORDONED: 4,
 } as const;
 
 /**
@@ -327,12 +471,47 @@ export const NodeAdminService: GenService<{
     output: typeof ListNodesResponseSchema;
   },
   /**
+   * One node. NOT_FOUND for an id that is no node's.
+   *
    * @generated from rpc gapjunction.admin.v1.NodeAdminService.GetNode
    */
   getNode: {
     methodKind: "unary";
     input: typeof GetNodeRequestSchema;
     output: typeof GetNodeResponseSchema;
+  },
+  /**
+   * Gives the node no new work; what it runs goes on, and it stays ready. Audited. Safe to repeat.
+   *
+   * Errors, by reason: NODE_REVOKED (FAILED_PRECONDITION).
+   *
+   * @generated from rpc gapjunction.admin.v1.NodeAdminService.CordonNode
+   */
+  cordonNode: {
+    methodKind: "unary";
+    input: typeof CordonNodeRequestSchema;
+    output: typeof CordonNodeResponseSchema;
+  },
+  /**
+   * Gives a cordoned or draining node work again. Audited. Safe to repeat. Errors as CordonNode.
+   *
+   * @generated from rpc gapjunction.admin.v1.NodeAdminService.UncordonNode
+   */
+  uncordonNode: {
+    methodKind: "unary";
+    input: typeof UncordonNodeRequestSchema;
+    output: typeof UncordonNodeResponseSchema;
+  },
+  /**
+   * Cordons the node and tells it to finish what it runs: `leases` of the answer, and of GetNode, falls to
+   * 0. Audited. Safe to repeat. Errors as CordonNode.
+   *
+   * @generated from rpc gapjunction.admin.v1.NodeAdminService.DrainNode
+   */
+  drainNode: {
+    methodKind: "unary";
+    input: typeof DrainNodeRequestSchema;
+    output: typeof DrainNodeResponseSchema;
   },
   /**
    * Ends a node's certificates and streams, within a second, for good; its leases go to other nodes. The

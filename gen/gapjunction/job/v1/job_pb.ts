@@ -8,6 +8,8 @@ import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/vali
 import { file_gapjunction_access_v1_access } from "../../access/v1/access_pb.ts";
 import type { Bill, BlobRef, Entry, Grant, JobEnd, Limits, Price } from "./bill_pb.ts";
 import { file_gapjunction_job_v1_bill } from "./bill_pb.ts";
+import type { IsolationLevel } from "./isolation_pb.ts";
+import { file_gapjunction_job_v1_isolation } from "./isolation_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -16,7 +18,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gapjunction/job/v1/job.proto.
  */
 export const file_gapjunction_job_v1_job: GenFile = /*@__PURE__*/
-  fileDesc("ChxnYXBqdW5jdGlvbi9qb2IvdjEvam9iLnByb3RvEhJnYXBqdW5jdGlvbi5qb2IudjEirAEKBk1vZHVsZRIpCgRibG9iGAEgASgLMhsuZ2FwanVuY3Rpb24uam9iLnYxLkJsb2JSZWYSKgoHZW50cmllcxgCIAMoDjIZLmdhcGp1bmN0aW9uLmpvYi52MS5FbnRyeRIYChBtaW5fbWVtb3J5X3BhZ2VzGAMgASgNEjEKDXJlZ2lzdGVyZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjAKFVJlZ2lzdGVyTW9kdWxlUmVxdWVzdBIXCgZkaWdlc3QYASABKAxCB7pIBHoCaCAiRAoWUmVnaXN0ZXJNb2R1bGVSZXNwb25zZRIqCgZtb2R1bGUYASABKAsyGi5nYXBqdW5jdGlvbi5qb2IudjEuTW9kdWxlIk8KEkxpc3RNb2R1bGVzUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGMgBEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGMgBIlsKE0xpc3RNb2R1bGVzUmVzcG9uc2USKwoHbW9kdWxlcxgBIAMoCzIaLmdhcGp1bmN0aW9uLmpvYi52MS5Nb2R1bGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIpYCCgdKb2JTcGVjEh4KDW1vZHVsZV9kaWdlc3QYASABKAxCB7pIBHoCaCASIQoMaW5saW5lX2lucHV0GAIgASgMQgm6SAZ6BBiAgEBIABIfCgxpbnB1dF9kaWdlc3QYAyABKAxCB7pIBHoCaCBIABIyCgVlbnRyeRgEIAEoDjIZLmdhcGp1bmN0aW9uLmpvYi52MS5FbnRyeUIIukgFggECEAESPgoGZ3JhbnRzGAUgAygOMhkuZ2FwanVuY3Rpb24uam9iLnYxLkdyYW50QhO6SBCSAQ0QCBgBIgeCAQQQASAAEioKBmxpbWl0cxgGIAEoCzIaLmdhcGp1bmN0aW9uLmpvYi52MS5MaW1pdHNCBwoFaW5wdXQiRAoPUXVvdGVKb2JSZXF1ZXN0EjEKBHNwZWMYASABKAsyGy5nYXBqdW5jdGlvbi5qb2IudjEuSm9iU3BlY0IGukgDyAEBIpsBChBRdW90ZUpvYlJlc3BvbnNlEhcKD2hvbGRfbWljcm9jZW50cxgBIAEoBBIYChBsZWFzdF9taWNyb2NlbnRzGAIgASgEEigKBXByaWNlGAMgASgLMhkuZ2FwanVuY3Rpb24uam9iLnYxLlByaWNlEioKBmxpbWl0cxgEIAEoCzIaLmdhcGp1bmN0aW9uLmpvYi52MS5MaW1pdHMiZAoQU3VibWl0Sm9iUmVxdWVzdBIdCgpyZXF1ZXN0X2lkGAEgASgJQgm6SAZyBBABGEASMQoEc3BlYxgCIAEoCzIbLmdhcGp1bmN0aW9uLmpvYi52MS5Kb2JTcGVjQga6SAPIAQEiOQoRU3VibWl0Sm9iUmVzcG9uc2USJAoDam9iGAEgASgLMhcuZ2FwanVuY3Rpb24uam9iLnYxLkpvYiLBBQoDSm9iEg4KBmpvYl9pZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEhAKCHJldmlzaW9uGAMgASgEEisKBXN0YXRlGAQgASgOMhwuZ2FwanVuY3Rpb24uam9iLnYxLkpvYlN0YXRlEisKBm1vZHVsZRgFIAEoCzIbLmdhcGp1bmN0aW9uLmpvYi52MS5CbG9iUmVmEioKBWlucHV0GAYgASgLMhsuZ2FwanVuY3Rpb24uam9iLnYxLkJsb2JSZWYSKAoFZW50cnkYByABKA4yGS5nYXBqdW5jdGlvbi5qb2IudjEuRW50cnkSKQoGZ3JhbnRzGAggAygOMhkuZ2FwanVuY3Rpb24uam9iLnYxLkdyYW50EioKBmxpbWl0cxgJIAEoCzIaLmdhcGp1bmN0aW9uLmpvYi52MS5MaW1pdHMSKAoFcHJpY2UYCiABKAsyGS5nYXBqdW5jdGlvbi5qb2IudjEuUHJpY2USFwoPaG9sZF9taWNyb2NlbnRzGAsgASgEEhgKEGNhbmNlbF9yZXF1ZXN0ZWQYDCABKAgSMAoMc3VibWl0dGVkX2F0GA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgNlbmQYDiABKA4yGi5nYXBqdW5jdGlvbi5qb2IudjEuSm9iRW5kEhIKCmVuZF9kZXRhaWwYDyABKAkSDAoEZnVlbBgQIAEoBBIZChFjaGFyZ2VfbWljcm9jZW50cxgRIAEoBBIrCgZvdXRwdXQYEiABKAsyGy5nYXBqdW5jdGlvbi5qb2IudjEuQmxvYlJlZhIsCghlbmRlZF9hdBgTIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoIYXR0ZW1wdHMYFCADKAsyGy5nYXBqdW5jdGlvbi5qb2IudjEuQXR0ZW1wdCLNAQoHQXR0ZW1wdBISCgphdHRlbXB0X2lkGAEgASgJEg8KB25vZGVfaWQYAiABKAkSLwoFc3RhdGUYAyABKA4yIC5nYXBqdW5jdGlvbi5qb2IudjEuQXR0ZW1wdFN0YXRlEi0KCWxlYXNlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB2ZhaWx1cmUYBiABKAkiKgoNR2V0Sm9iUmVxdWVzdBIZCgZqb2JfaWQYASABKAlCCbpIBnIEEAEYQCI2Cg5HZXRKb2JSZXNwb25zZRIkCgNqb2IYASABKAsyFy5nYXBqdW5jdGlvbi5qb2IudjEuSm9iIkQKD1dhdGNoSm9iUmVxdWVzdBIZCgZqb2JfaWQYASABKAlCCbpIBnIEEAEYQBIWCg5hZnRlcl9yZXZpc2lvbhgCIAEoBCJgChBXYXRjaEpvYlJlc3BvbnNlEiQKA2pvYhgBIAEoCzIXLmdhcGp1bmN0aW9uLmpvYi52MS5Kb2ISJgoEYmlsbBgCIAEoCzIYLmdhcGp1bmN0aW9uLmpvYi52MS5CaWxsIoMBCg9MaXN0Sm9ic1JlcXVlc3QSGwoJcGFnZV9zaXplGAEgASgNQgi6SAUqAxjIARIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxjIARI1CgVzdGF0ZRgDIAEoDjIcLmdhcGp1bmN0aW9uLmpvYi52MS5Kb2JTdGF0ZUIIukgFggECEAEiUgoQTGlzdEpvYnNSZXNwb25zZRIlCgRqb2JzGAEgAygLMhcuZ2FwanVuY3Rpb24uam9iLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiLQoQQ2FuY2VsSm9iUmVxdWVzdBIZCgZqb2JfaWQYASABKAlCCbpIBnIEEAEYQCI5ChFDYW5jZWxKb2JSZXNwb25zZRIkCgNqb2IYASABKAsyFy5nYXBqdW5jdGlvbi5qb2IudjEuSm9iIisKDkdldEJpbGxSZXF1ZXN0EhkKBmpvYl9pZBgBIAEoCUIJukgGcgQQARhAIjkKD0dldEJpbGxSZXNwb25zZRImCgRiaWxsGAEgASgLMhguZ2FwanVuY3Rpb24uam9iLnYxLkJpbGwqZwoISm9iU3RhdGUSGQoVSk9CX1NUQVRFX1VOU1BFQ0lGSUVEEAASFAoQSk9CX1NUQVRFX1FVRVVFRBABEhUKEUpPQl9TVEFURV9SVU5OSU5HEAISEwoPSk9CX1NUQVRFX0VOREVEEAMqngEKDEF0dGVtcHRTdGF0ZRIdChlBVFRFTVBUX1NUQVRFX1VOU1BFQ0lGSUVEEAASGAoUQVRURU1QVF9TVEFURV9MRUFTRUQQARIeChpBVFRFTVBUX1NUQVRFX0FDS05PV0xFREdFRBACEhsKF0FUVEVNUFRfU1RBVEVfQ09NUExFVEVEEAMSGAoUQVRURU1QVF9TVEFURV9GQUlMRUQQBDKGBwoKSm9iU2VydmljZRJwCg5SZWdpc3Rlck1vZHVsZRIpLmdhcGp1bmN0aW9uLmpvYi52MS5SZWdpc3Rlck1vZHVsZVJlcXVlc3QaKi5nYXBqdW5jdGlvbi5qb2IudjEuUmVnaXN0ZXJNb2R1bGVSZXNwb25zZSIHqrsYAwoBAxJnCgtMaXN0TW9kdWxlcxImLmdhcGp1bmN0aW9uLmpvYi52MS5MaXN0TW9kdWxlc1JlcXVlc3QaJy5nYXBqdW5jdGlvbi5qb2IudjEuTGlzdE1vZHVsZXNSZXNwb25zZSIHqrsYAwoBAxJeCghRdW90ZUpvYhIjLmdhcGp1bmN0aW9uLmpvYi52MS5RdW90ZUpvYlJlcXVlc3QaJC5nYXBqdW5jdGlvbi5qb2IudjEuUXVvdGVKb2JSZXNwb25zZSIHqrsYAwoBAxJhCglTdWJtaXRKb2ISJC5nYXBqdW5jdGlvbi5qb2IudjEuU3VibWl0Sm9iUmVxdWVzdBolLmdhcGp1bmN0aW9uLmpvYi52MS5TdWJtaXRKb2JSZXNwb25zZSIHqrsYAwoBAxJYCgZHZXRKb2ISIS5nYXBqdW5jdGlvbi5qb2IudjEuR2V0Sm9iUmVxdWVzdBoiLmdhcGp1bmN0aW9uLmpvYi52MS5HZXRKb2JSZXNwb25zZSIHqrsYAwoBAxJgCghXYXRjaEpvYhIjLmdhcGp1bmN0aW9uLmpvYi52MS5XYXRjaEpvYlJlcXVlc3QaJC5nYXBqdW5jdGlvbi5qb2IudjEuV2F0Y2hKb2JSZXNwb25zZSIHqrsYAwoBAzABEl4KCExpc3RKb2JzEiMuZ2FwanVuY3Rpb24uam9iLnYxLkxpc3RKb2JzUmVxdWVzdBokLmdhcGp1bmN0aW9uLmpvYi52MS5MaXN0Sm9ic1Jlc3BvbnNlIgequxgDCgEDEmEKCUNhbmNlbEpvYhIkLmdhcGp1bmN0aW9uLmpvYi52MS5DYW5jZWxKb2JSZXF1ZXN0GiUuZ2FwanVuY3Rpb24uam9iLnYxLkNhbmNlbEpvYlJlc3BvbnNlIgequxgDCgEDElsKB0dldEJpbGwSIi5nYXBqdW5jdGlvbi5qb2IudjEuR2V0QmlsbFJlcXVlc3QaIy5nYXBqdW5jdGlvbi5qb2IudjEuR2V0QmlsbFJlc3BvbnNlIgequxgDCgEDYgZwcm90bzM", [file_buf_validate_validate, file_gapjunction_access_v1_access, file_gapjunction_job_v1_bill, file_google_protobuf_timestamp]);
+  fileDesc("ChxnYXBqdW5jdGlvbi9qb2IvdjEvam9iLnByb3RvEhJnYXBqdW5jdGlvbi5qb2IudjEirAEKBk1vZHVsZRIpCgRibG9iGAEgASgLMhsuZ2FwanVuY3Rpb24uam9iLnYxLkJsb2JSZWYSKgoHZW50cmllcxgCIAMoDjIZLmdhcGp1bmN0aW9uLmpvYi52MS5FbnRyeRIYChBtaW5fbWVtb3J5X3BhZ2VzGAMgASgNEjEKDXJlZ2lzdGVyZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjAKFVJlZ2lzdGVyTW9kdWxlUmVxdWVzdBIXCgZkaWdlc3QYASABKAxCB7pIBHoCaCAiRAoWUmVnaXN0ZXJNb2R1bGVSZXNwb25zZRIqCgZtb2R1bGUYASABKAsyGi5nYXBqdW5jdGlvbi5qb2IudjEuTW9kdWxlIk8KEkxpc3RNb2R1bGVzUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGMgBEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGMgBIlsKE0xpc3RNb2R1bGVzUmVzcG9uc2USKwoHbW9kdWxlcxgBIAMoCzIaLmdhcGp1bmN0aW9uLmpvYi52MS5Nb2R1bGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIrUDCgdKb2JTcGVjEh4KDW1vZHVsZV9kaWdlc3QYASABKAxCB7pIBHoCaCASIQoMaW5saW5lX2lucHV0GAIgASgMQgm6SAZ6BBiAgEBIABIfCgxpbnB1dF9kaWdlc3QYAyABKAxCB7pIBHoCaCBIABIyCgVlbnRyeRgEIAEoDjIZLmdhcGp1bmN0aW9uLmpvYi52MS5FbnRyeUIIukgFggECEAESPgoGZ3JhbnRzGAUgAygOMhkuZ2FwanVuY3Rpb24uam9iLnYxLkdyYW50QhO6SBCSAQ0QCBgBIgeCAQQQASAAEioKBmxpbWl0cxgGIAEoCzIaLmdhcGp1bmN0aW9uLmpvYi52MS5MaW1pdHMSGQoIcHJpb3JpdHkYByABKA1CB7pIBCoCGAkSNAoLY29uc3RyYWludHMYCCABKAsyHy5nYXBqdW5jdGlvbi5qb2IudjEuQ29uc3RyYWludHMSJQoQcXVldWVfdGltZW91dF9tcxgJIAEoBEILukgIMgYYgIiyoAISJQoQdG90YWxfdGltZW91dF9tcxgKIAEoBEILukgIMgYYgIiyoAJCBwoFaW5wdXQi/AEKC0NvbnN0cmFpbnRzEncKBmxhYmVscxgBIAMoCzIrLmdhcGp1bmN0aW9uLmpvYi52MS5Db25zdHJhaW50cy5MYWJlbHNFbnRyeUI6ukg3mgE0EBAiKnIoEAEYPzIiXlthLXowLTldKFthLXowLTkuXy8tXSpbYS16MC05XSk/JCoEcgIYPxJFCg9pc29sYXRpb25fbGV2ZWwYAiABKA4yIi5nYXBqdW5jdGlvbi5qb2IudjEuSXNvbGF0aW9uTGV2ZWxCCLpIBYIBAhABGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiRAoPUXVvdGVKb2JSZXF1ZXN0EjEKBHNwZWMYASABKAsyGy5nYXBqdW5jdGlvbi5qb2IudjEuSm9iU3BlY0IGukgDyAEBIpsBChBRdW90ZUpvYlJlc3BvbnNlEhcKD2hvbGRfbWljcm9jZW50cxgBIAEoBBIYChBsZWFzdF9taWNyb2NlbnRzGAIgASgEEigKBXByaWNlGAMgASgLMhkuZ2FwanVuY3Rpb24uam9iLnYxLlByaWNlEioKBmxpbWl0cxgEIAEoCzIaLmdhcGp1bmN0aW9uLmpvYi52MS5MaW1pdHMiZAoQU3VibWl0Sm9iUmVxdWVzdBIdCgpyZXF1ZXN0X2lkGAEgASgJQgm6SAZyBBABGEASMQoEc3BlYxgCIAEoCzIbLmdhcGp1bmN0aW9uLmpvYi52MS5Kb2JTcGVjQga6SAPIAQEiOQoRU3VibWl0Sm9iUmVzcG9uc2USJAoDam9iGAEgASgLMhcuZ2FwanVuY3Rpb24uam9iLnYxLkpvYiLHBwoDSm9iEg4KBmpvYl9pZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEhAKCHJldmlzaW9uGAMgASgEEisKBXN0YXRlGAQgASgOMhwuZ2FwanVuY3Rpb24uam9iLnYxLkpvYlN0YXRlEisKBm1vZHVsZRgFIAEoCzIbLmdhcGp1bmN0aW9uLmpvYi52MS5CbG9iUmVmEioKBWlucHV0GAYgASgLMhsuZ2FwanVuY3Rpb24uam9iLnYxLkJsb2JSZWYSKAoFZW50cnkYByABKA4yGS5nYXBqdW5jdGlvbi5qb2IudjEuRW50cnkSKQoGZ3JhbnRzGAggAygOMhkuZ2FwanVuY3Rpb24uam9iLnYxLkdyYW50EioKBmxpbWl0cxgJIAEoCzIaLmdhcGp1bmN0aW9uLmpvYi52MS5MaW1pdHMSKAoFcHJpY2UYCiABKAsyGS5nYXBqdW5jdGlvbi5qb2IudjEuUHJpY2USFwoPaG9sZF9taWNyb2NlbnRzGAsgASgEEhgKEGNhbmNlbF9yZXF1ZXN0ZWQYDCABKAgSMAoMc3VibWl0dGVkX2F0GA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgNlbmQYDiABKA4yGi5nYXBqdW5jdGlvbi5qb2IudjEuSm9iRW5kEhIKCmVuZF9kZXRhaWwYDyABKAkSDAoEZnVlbBgQIAEoBBIZChFjaGFyZ2VfbWljcm9jZW50cxgRIAEoBBIrCgZvdXRwdXQYEiABKAsyGy5nYXBqdW5jdGlvbi5qb2IudjEuQmxvYlJlZhIsCghlbmRlZF9hdBgTIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoIYXR0ZW1wdHMYFCADKAsyGy5nYXBqdW5jdGlvbi5qb2IudjEuQXR0ZW1wdBIQCghwcmlvcml0eRgVIAEoDRI0Cgtjb25zdHJhaW50cxgWIAEoCzIfLmdhcGp1bmN0aW9uLmpvYi52MS5Db25zdHJhaW50cxIYChBxdWV1ZV90aW1lb3V0X21zGBcgASgEEhgKEHRvdGFsX3RpbWVvdXRfbXMYGCABKAQSFQoNY2FuY2VsX3JlYXNvbhgZIAEoCRI1ChFvdXRwdXRfZXhwaXJlc19hdBgaIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASOgoWb3V0cHV0X2Fja25vd2xlZGdlZF9hdBgbIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi5AEKB0F0dGVtcHQSEgoKYXR0ZW1wdF9pZBgBIAEoCRIPCgdub2RlX2lkGAIgASgJEi8KBXN0YXRlGAMgASgOMiAuZ2FwanVuY3Rpb24uam9iLnYxLkF0dGVtcHRTdGF0ZRItCglsZWFzZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdmYWlsdXJlGAYgASgJEhUKDXByb2dyZXNzX2Z1ZWwYByABKAQiKgoNR2V0Sm9iUmVxdWVzdBIZCgZqb2JfaWQYASABKAlCCbpIBnIEEAEYQCI2Cg5HZXRKb2JSZXNwb25zZRIkCgNqb2IYASABKAsyFy5nYXBqdW5jdGlvbi5qb2IudjEuSm9iIkQKD1dhdGNoSm9iUmVxdWVzdBIZCgZqb2JfaWQYASABKAlCCbpIBnIEEAEYQBIWCg5hZnRlcl9yZXZpc2lvbhgCIAEoBCJgChBXYXRjaEpvYlJlc3BvbnNlEiQKA2pvYhgBIAEoCzIXLmdhcGp1bmN0aW9uLmpvYi52MS5Kb2ISJgoEYmlsbBgCIAEoCzIYLmdhcGp1bmN0aW9uLmpvYi52MS5CaWxsIoMBCg9MaXN0Sm9ic1JlcXVlc3QSGwoJcGFnZV9zaXplGAEgASgNQgi6SAUqAxjIARIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxjIARI1CgVzdGF0ZRgDIAEoDjIcLmdhcGp1bmN0aW9uLmpvYi52MS5Kb2JTdGF0ZUIIukgFggECEAEiUgoQTGlzdEpvYnNSZXNwb25zZRIlCgRqb2JzGAEgAygLMhcuZ2FwanVuY3Rpb24uam9iLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiLQoQQ2FuY2VsSm9iUmVxdWVzdBIZCgZqb2JfaWQYASABKAlCCbpIBnIEEAEYQCI5ChFDYW5jZWxKb2JSZXNwb25zZRIkCgNqb2IYASABKAsyFy5nYXBqdW5jdGlvbi5qb2IudjEuSm9iIisKDkdldEJpbGxSZXF1ZXN0EhkKBmpvYl9pZBgBIAEoCUIJukgGcgQQARhAIjkKD0dldEJpbGxSZXNwb25zZRImCgRiaWxsGAEgASgLMhguZ2FwanVuY3Rpb24uam9iLnYxLkJpbGwicgoPVGFpbExvZ3NSZXF1ZXN0EhkKBmpvYl9pZBgBIAEoCUIJukgGcgQQARhAEhsKCmF0dGVtcHRfaWQYAiABKAlCB7pIBHICGEASFAoMb2Zmc2V0X2J5dGVzGAMgASgEEhEKCW5vX2ZvbGxvdxgEIAEoCCJLChBUYWlsTG9nc1Jlc3BvbnNlEhIKCmF0dGVtcHRfaWQYASABKAkSFAoMb2Zmc2V0X2J5dGVzGAIgASgEEg0KBWNodW5rGAMgASgMIjUKGEFja25vd2xlZGdlT3V0cHV0UmVxdWVzdBIZCgZqb2JfaWQYASABKAlCCbpIBnIEEAEYQCJBChlBY2tub3dsZWRnZU91dHB1dFJlc3BvbnNlEiQKA2pvYhgBIAEoCzIXLmdhcGp1bmN0aW9uLmpvYi52MS5Kb2IqZwoISm9iU3RhdGUSGQoVSk9CX1NUQVRFX1VOU1BFQ0lGSUVEEAASFAoQSk9CX1NUQVRFX1FVRVVFRBABEhUKEUpPQl9TVEFURV9SVU5OSU5HEAISEwoPSk9CX1NUQVRFX0VOREVEEAMqngEKDEF0dGVtcHRTdGF0ZRIdChlBVFRFTVBUX1NUQVRFX1VOU1BFQ0lGSUVEEAASGAoUQVRURU1QVF9TVEFURV9MRUFTRUQQARIeChpBVFRFTVBUX1NUQVRFX0FDS05PV0xFREdFRBACEhsKF0FUVEVNUFRfU1RBVEVfQ09NUExFVEVEEAMSGAoUQVRURU1QVF9TVEFURV9GQUlMRUQQBDLjCAoKSm9iU2VydmljZRJwCg5SZWdpc3Rlck1vZHVsZRIpLmdhcGp1bmN0aW9uLmpvYi52MS5SZWdpc3Rlck1vZHVsZVJlcXVlc3QaKi5nYXBqdW5jdGlvbi5qb2IudjEuUmVnaXN0ZXJNb2R1bGVSZXNwb25zZSIHqrsYAwoBAxJnCgtMaXN0TW9kdWxlcxImLmdhcGp1bmN0aW9uLmpvYi52MS5MaXN0TW9kdWxlc1JlcXVlc3QaJy5nYXBqdW5jdGlvbi5qb2IudjEuTGlzdE1vZHVsZXNSZXNwb25zZSIHqrsYAwoBAxJeCghRdW90ZUpvYhIjLmdhcGp1bmN0aW9uLmpvYi52MS5RdW90ZUpvYlJlcXVlc3QaJC5nYXBqdW5jdGlvbi5qb2IudjEuUXVvdGVKb2JSZXNwb25zZSIHqrsYAwoBAxJhCglTdWJtaXRKb2ISJC5nYXBqdW5jdGlvbi5qb2IudjEuU3VibWl0Sm9iUmVxdWVzdBolLmdhcGp1bmN0aW9uLmpvYi52MS5TdWJtaXRKb2JSZXNwb25zZSIHqrsYAwoBAxJYCgZHZXRKb2ISIS5nYXBqdW5jdGlvbi5qb2IudjEuR2V0Sm9iUmVxdWVzdBoiLmdhcGp1bmN0aW9uLmpvYi52MS5HZXRKb2JSZXNwb25zZSIHqrsYAwoBAxJgCghXYXRjaEpvYhIjLmdhcGp1bmN0aW9uLmpvYi52MS5XYXRjaEpvYlJlcXVlc3QaJC5nYXBqdW5jdGlvbi5qb2IudjEuV2F0Y2hKb2JSZXNwb25zZSIHqrsYAwoBAzABEl4KCExpc3RKb2JzEiMuZ2FwanVuY3Rpb24uam9iLnYxLkxpc3RKb2JzUmVxdWVzdBokLmdhcGp1bmN0aW9uLmpvYi52MS5MaXN0Sm9ic1Jlc3BvbnNlIgequxgDCgEDEmEKCUNhbmNlbEpvYhIkLmdhcGp1bmN0aW9uLmpvYi52MS5DYW5jZWxKb2JSZXF1ZXN0GiUuZ2FwanVuY3Rpb24uam9iLnYxLkNhbmNlbEpvYlJlc3BvbnNlIgequxgDCgEDEmAKCFRhaWxMb2dzEiMuZ2FwanVuY3Rpb24uam9iLnYxLlRhaWxMb2dzUmVxdWVzdBokLmdhcGp1bmN0aW9uLmpvYi52MS5UYWlsTG9nc1Jlc3BvbnNlIgequxgDCgEDMAESeQoRQWNrbm93bGVkZ2VPdXRwdXQSLC5nYXBqdW5jdGlvbi5qb2IudjEuQWNrbm93bGVkZ2VPdXRwdXRSZXF1ZXN0Gi0uZ2FwanVuY3Rpb24uam9iLnYxLkFja25vd2xlZGdlT3V0cHV0UmVzcG9uc2UiB6q7GAMKAQMSWwoHR2V0QmlsbBIiLmdhcGp1bmN0aW9uLmpvYi52MS5HZXRCaWxsUmVxdWVzdBojLmdhcGp1bmN0aW9uLmpvYi52MS5HZXRCaWxsUmVzcG9uc2UiB6q7GAMKAQNiBnByb3RvMw", [file_buf_validate_validate, file_gapjunction_access_v1_access, file_gapjunction_job_v1_bill, file_gapjunction_job_v1_isolation, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message gapjunction.job.v1.Module
@@ -194,6 +196,37 @@ export type JobSpec = Message<"gapjunction.job.v1.JobSpec"> & {
    * @generated from field: gapjunction.job.v1.Limits limits = 6;
    */
   limits?: Limits | undefined;
+
+  /**
+   * Among the queued jobs of one client, the higher comes first. It costs nothing, and takes nothing from
+   * other clients.
+   *
+   * @generated from field: uint32 priority = 7;
+   */
+  priority: number;
+
+  /**
+   * Which nodes may run it. Left out: any.
+   *
+   * @generated from field: gapjunction.job.v1.Constraints constraints = 8;
+   */
+  constraints?: Constraints | undefined;
+
+  /**
+   * How long the job may wait in the queue each time; then it ends QUEUE_TIMEOUT. 0 means an hour; at most 7
+   * days.
+   *
+   * @generated from field: uint64 queue_timeout_ms = 9;
+   */
+  queueTimeoutMs: bigint;
+
+  /**
+   * From submission to the end, over all attempts. A job that waits then ends QUEUE_TIMEOUT; one that runs
+   * is stopped as by CancelJob, with the cancel reason TOTAL_TIMEOUT. 0 means none; at most 7 days.
+   *
+   * @generated from field: uint64 total_timeout_ms = 10;
+   */
+  totalTimeoutMs: bigint;
 };
 
 /**
@@ -202,6 +235,33 @@ export type JobSpec = Message<"gapjunction.job.v1.JobSpec"> & {
  */
 export const JobSpecSchema: GenMessage<JobSpec> = /*@__PURE__*/
   messageDesc(file_gapjunction_job_v1_job, 5);
+
+/**
+ * @generated from message gapjunction.job.v1.Constraints
+ */
+export type Constraints = Message<"gapjunction.job.v1.Constraints"> & {
+  /**
+   * The node has each of these labels with this value. Labels are what a node's owner says of it; nobody
+   * checks them.
+   *
+   * @generated from field: map<string, string> labels = 1;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * At least this level. UNSPECIFIED: any.
+   *
+   * @generated from field: gapjunction.job.v1.IsolationLevel isolation_level = 2;
+   */
+  isolationLevel: IsolationLevel;
+};
+
+/**
+ * Describes the message gapjunction.job.v1.Constraints.
+ * Use `create(ConstraintsSchema)` to create a new message.
+ */
+export const ConstraintsSchema: GenMessage<Constraints> = /*@__PURE__*/
+  messageDesc(file_gapjunction_job_v1_job, 6);
 
 /**
  * @generated from message gapjunction.job.v1.QuoteJobRequest
@@ -218,7 +278,7 @@ export type QuoteJobRequest = Message<"gapjunction.job.v1.QuoteJobRequest"> & {
  * Use `create(QuoteJobRequestSchema)` to create a new message.
  */
 export const QuoteJobRequestSchema: GenMessage<QuoteJobRequest> = /*@__PURE__*/
-  messageDesc(file_gapjunction_job_v1_job, 6);
+  messageDesc(file_gapjunction_job_v1_job, 7);
 
 /**
  * @generated from message gapjunction.job.v1.QuoteJobResponse
@@ -256,7 +316,7 @@ export type QuoteJobResponse = Message<"gapjunction.job.v1.QuoteJobResponse"> & 
  * Use `create(QuoteJobResponseSchema)` to create a new message.
  */
 export const QuoteJobResponseSchema: GenMessage<QuoteJobResponse> = /*@__PURE__*/
-  messageDesc(file_gapjunction_job_v1_job, 7);
+  messageDesc(file_gapjunction_job_v1_job, 8);
 
 /**
  * @generated from message gapjunction.job.v1.SubmitJobRequest
@@ -280,7 +340,7 @@ export type SubmitJobRequest = Message<"gapjunction.job.v1.SubmitJobRequest"> & 
  * Use `create(SubmitJobRequestSchema)` to create a new message.
  */
 export const SubmitJobRequestSchema: GenMessage<SubmitJobRequest> = /*@__PURE__*/
-  messageDesc(file_gapjunction_job_v1_job, 8);
+  messageDesc(file_gapjunction_job_v1_job, 9);
 
 /**
  * @generated from message gapjunction.job.v1.SubmitJobResponse
@@ -297,7 +357,7 @@ export type SubmitJobResponse = Message<"gapjunction.job.v1.SubmitJobResponse"> 
  * Use `create(SubmitJobResponseSchema)` to create a new message.
  */
 export const SubmitJobResponseSchema: GenMessage<SubmitJobResponse> = /*@__PURE__*/
-  messageDesc(file_gapjunction_job_v1_job, 9);
+  messageDesc(file_gapjunction_job_v1_job, 10);
 
 /**
  * @generated from message gapjunction.job.v1.Job
@@ -414,6 +474,49 @@ export type Job = Message<"gapjunction.job.v1.Job"> & {
    * @generated from field: repeated gapjunction.job.v1.Attempt attempts = 20;
    */
   attempts: Attempt[];
+
+  /**
+   * As in the spec, with defaults filled in.
+   *
+   * @generated from field: uint32 priority = 21;
+   */
+  priority: number;
+
+  /**
+   * @generated from field: gapjunction.job.v1.Constraints constraints = 22;
+   */
+  constraints?: Constraints | undefined;
+
+  /**
+   * @generated from field: uint64 queue_timeout_ms = 23;
+   */
+  queueTimeoutMs: bigint;
+
+  /**
+   * @generated from field: uint64 total_timeout_ms = 24;
+   */
+  totalTimeoutMs: bigint;
+
+  /**
+   * Why a stop was asked for: CLIENT or TOTAL_TIMEOUT. Empty while none was.
+   *
+   * @generated from field: string cancel_reason = 25;
+   */
+  cancelReason: string;
+
+  /**
+   * Input, output and logs can be read until then. Set once ENDED.
+   *
+   * @generated from field: google.protobuf.Timestamp output_expires_at = 26;
+   */
+  outputExpiresAt?: Timestamp | undefined;
+
+  /**
+   * When the client acknowledged the output.
+   *
+   * @generated from field: google.protobuf.Timestamp output_acknowledged_at = 27;
+   */
+  outputAcknowledgedAt?: Timestamp | undefined;
 };
 
 /**
@@ -421,7 +524,7 @@ export type Job = Message<"gapjunction.job.v1.Job"> & {
  * Use `create(JobSchema)` to create a new message.
  */
 export const JobSchema: GenMessage<Job> = /*@__PURE__*/
-  messageDesc(file_gapjunction_job_v1_job, 10);
+  messageDesc(file_gapjunction_job_v1_job, 11);
 
 /**
  * @generated from message gapjunction.job.v1.Attempt
@@ -463,6 +566,13 @@ export type Attempt = Message<"gapjunction.job.v1.Attempt"> & {
    * @generated from field: string failure = 6;
    */
   failure: string;
+
+  /**
+   * What its guest has burnt so far, as its node last said; the receipt has the figure that counts.
+   *
+   * @generated from field: uint64 progress_fuel = 7;
+   */
+  progressFuel: bigint;
 };
 
 /**
@@ -470,7 +580,7 @@ export type Attempt = Message<"gapjunction.job.v1.Attempt"> & {
  * Use `create(AttemptSchema)` to create a new message.
  */
 export const AttemptSchema: GenMessage<Attempt> = /*@__PURE__*/
-  messageDesc(file_gapjunction_job_v1_job, 11);
+  messageDesc(file_gapjunction_job_v1_job, 12);
 
 /**
  * @generated from message gapjunction.job.v1.GetJobRequest
@@ -487,7 +597,7 @@ export type GetJobRequest = Message<"gapjunction.job.v1.GetJobRequest"> & {
  * Use `create(GetJobRequestSchema)` to create a new message.
  */
 export const GetJobRequestSchema: GenMessage<GetJobRequest> = /*@__PURE__*/
-  messageDesc(file_gapjunction_job_v1_job, 12);
+  messageDesc(file_gapjunction_job_v1_job, 13);
 
 /**
  * @generated from message gapjunction.job.v1.GetJobResponse
@@ -504,7 +614,7 @@ export type GetJobResponse = Message<"gapjunction.job.v1.GetJobResponse"> & {
  * Use `create(GetJobResponseSchema)` to create a new message.
  */
 export const GetJobResponseSchema: GenMessage<GetJobResponse> = /*@__PURE__*/
-  messageDesc(file_gapjunction_job_v1_job, 13);
+  messageDesc(file_gapjunction_job_v1_job, 14);
 
 /**
  * @generated from message gapjunction.job.v1.WatchJobRequest
@@ -528,7 +638,7 @@ export type WatchJobRequest = Message<"gapjunction.job.v1.WatchJobRequest"> & {
  * Use `create(WatchJobRequestSchema)` to create a new message.
  */
 export const WatchJobRequestSchema: GenMessage<WatchJobRequest> = /*@__PURE__*/
-  messageDesc(file_gapjunction_job_v1_job, 14);
+  messageDesc(file_gapjunction_job_v1_job, 15);
 
 /**
  * @generated from message gapjunction.job.v1.WatchJobResponse
@@ -552,7 +662,7 @@ export type WatchJobResponse = Message<"gapjunction.job.v1.WatchJobResponse"> & 
  * Use `create(WatchJobResponseSchema)` to create a new message.
  */
 export const WatchJobResponseSchema: GenMessage<WatchJobResponse> = /*@__PURE__*/
-  messageDesc(file_gapjunction_job_v1_job, 15);
+  messageDesc(file_gapjunction_job_v1_job, 16);
 
 /**
  * @generated from message gapjunction.job.v1.ListJobsRequest
@@ -585,7 +695,7 @@ export type ListJobsRequest = Message<"gapjunction.job.v1.ListJobsRequest"> & {
  * Use `create(ListJobsRequestSchema)` to create a new message.
  */
 export const ListJobsRequestSchema: GenMessage<ListJobsRequest> = /*@__PURE__*/
-  messageDesc(file_gapjunction_job_v1_job, 16);
+  messageDesc(file_gapjunction_job_v1_job, 17);
 
 /**
  * @generated from message gapjunction.job.v1.ListJobsResponse
@@ -609,7 +719,7 @@ export type ListJobsResponse = Message<"gapjunction.job.v1.ListJobsResponse"> & 
  * Use `create(ListJobsResponseSchema)` to create a new message.
  */
 export const ListJobsResponseSchema: GenMessage<ListJobsResponse> = /*@__PURE__*/
-  messageDesc(file_gapjunction_job_v1_job, 17);
+  messageDesc(file_gapjunction_job_v1_job, 18);
 
 /**
  * @generated from message gapjunction.job.v1.CancelJobRequest
@@ -626,7 +736,7 @@ export type CancelJobRequest = Message<"gapjunction.job.v1.CancelJobRequest"> & 
  * Use `create(CancelJobRequestSchema)` to create a new message.
  */
 export const CancelJobRequestSchema: GenMessage<CancelJobRequest> = /*@__PURE__*/
-  messageDesc(file_gapjunction_job_v1_job, 18);
+  messageDesc(file_gapjunction_job_v1_job, 19);
 
 /**
  * @generated from message gapjunction.job.v1.CancelJobResponse
@@ -643,7 +753,7 @@ export type CancelJobResponse = Message<"gapjunction.job.v1.CancelJobResponse"> 
  * Use `create(CancelJobResponseSchema)` to create a new message.
  */
 export const CancelJobResponseSchema: GenMessage<CancelJobResponse> = /*@__PURE__*/
-  messageDesc(file_gapjunction_job_v1_job, 19);
+  messageDesc(file_gapjunction_job_v1_job, 20);
 
 /**
  * @generated from message gapjunction.job.v1.GetBillRequest
@@ -660,7 +770,7 @@ export type GetBillRequest = Message<"gapjunction.job.v1.GetBillRequest"> & {
  * Use `create(GetBillRequestSchema)` to create a new message.
  */
 export const GetBillRequestSchema: GenMessage<GetBillRequest> = /*@__PURE__*/
-  messageDesc(file_gapjunction_job_v1_job, 20);
+  messageDesc(file_gapjunction_job_v1_job, 21);
 
 /**
  * @generated from message gapjunction.job.v1.GetBillResponse
@@ -677,7 +787,111 @@ export type GetBillResponse = Message<"gapjunction.job.v1.GetBillResponse"> & {
  * Use `create(GetBillResponseSchema)` to create a new message.
  */
 export const GetBillResponseSchema: GenMessage<GetBillResponse> = /*@__PURE__*/
-  messageDesc(file_gapjunction_job_v1_job, 21);
+  messageDesc(file_gapjunction_job_v1_job, 22);
+
+/**
+ * @generated from message gapjunction.job.v1.TailLogsRequest
+ */
+export type TailLogsRequest = Message<"gapjunction.job.v1.TailLogsRequest"> & {
+  /**
+   * @generated from field: string job_id = 1;
+   */
+  jobId: string;
+
+  /**
+   * The attempt to begin with; empty for the newest. When a later attempt writes, the stream goes on with
+   * that one from its beginning.
+   *
+   * @generated from field: string attempt_id = 2;
+   */
+  attemptId: string;
+
+  /**
+   * In that attempt's logs.
+   *
+   * @generated from field: uint64 offset_bytes = 3;
+   */
+  offsetBytes: bigint;
+
+  /**
+   * End after what is there, without waiting for more.
+   *
+   * @generated from field: bool no_follow = 4;
+   */
+  noFollow: boolean;
+};
+
+/**
+ * Describes the message gapjunction.job.v1.TailLogsRequest.
+ * Use `create(TailLogsRequestSchema)` to create a new message.
+ */
+export const TailLogsRequestSchema: GenMessage<TailLogsRequest> = /*@__PURE__*/
+  messageDesc(file_gapjunction_job_v1_job, 23);
+
+/**
+ * @generated from message gapjunction.job.v1.TailLogsResponse
+ */
+export type TailLogsResponse = Message<"gapjunction.job.v1.TailLogsResponse"> & {
+  /**
+   * @generated from field: string attempt_id = 1;
+   */
+  attemptId: string;
+
+  /**
+   * Of the chunk's first byte, in this attempt's logs.
+   *
+   * @generated from field: uint64 offset_bytes = 2;
+   */
+  offsetBytes: bigint;
+
+  /**
+   * stdout and stderr, as they were written; at most 64 KiB.
+   *
+   * @generated from field: bytes chunk = 3;
+   */
+  chunk: Uint8Array;
+};
+
+/**
+ * Describes the message gapjunction.job.v1.TailLogsResponse.
+ * Use `create(TailLogsResponseSchema)` to create a new message.
+ */
+export const TailLogsResponseSchema: GenMessage<TailLogsResponse> = /*@__PURE__*/
+  messageDesc(file_gapjunction_job_v1_job, 24);
+
+/**
+ * @generated from message gapjunction.job.v1.AcknowledgeOutputRequest
+ */
+export type AcknowledgeOutputRequest = Message<"gapjunction.job.v1.AcknowledgeOutputRequest"> & {
+  /**
+   * @generated from field: string job_id = 1;
+   */
+  jobId: string;
+};
+
+/**
+ * Describes the message gapjunction.job.v1.AcknowledgeOutputRequest.
+ * Use `create(AcknowledgeOutputRequestSchema)` to create a new message.
+ */
+export const AcknowledgeOutputRequestSchema: GenMessage<AcknowledgeOutputRequest> = /*@__PURE__*/
+  messageDesc(file_gapjunction_job_v1_job, 25);
+
+/**
+ * @generated from message gapjunction.job.v1.AcknowledgeOutputResponse
+ */
+export type AcknowledgeOutputResponse = Message<"gapjunction.job.v1.AcknowledgeOutputResponse"> & {
+  /**
+   * @generated from field: gapjunction.job.v1.Job job = 1;
+   */
+  job?: Job | undefined;
+};
+
+/**
+ * Describes the message gapjunction.job.v1.AcknowledgeOutputResponse.
+ * Use `create(AcknowledgeOutputResponseSchema)` to create a new message.
+ */
+export const AcknowledgeOutputResponseSchema: GenMessage<AcknowledgeOutputResponse> = /*@__PURE__*/
+  messageDesc(file_gapjunction_job_v1_job, 26);
 
 /**
  * @generated from enum gapjunction.job.v1.JobState
@@ -820,7 +1034,8 @@ export const JobService: GenService<{
    * Errors, by reason: BALANCE_TOO_LOW (FAILED_PRECONDITION), with metadata `needed_microcents` and
    * `available_microcents`. MODULE_UNKNOWN, INPUT_UNKNOWN (NOT_FOUND). LIMIT_EXCEEDED
    * (INVALID_ARGUMENT), with field violations. ENTRY_MISSING (INVALID_ARGUMENT): the module has no such
-   * entry.
+   * entry. QUOTA_EXCEEDED (RESOURCE_EXHAUSTED), with metadata `quota` (the field of
+   * admin.v1.ClientQuota), `limit`, `used` and `retry_after_ms`.
    *
    * @generated from rpc gapjunction.job.v1.JobService.SubmitJob
    */
@@ -830,6 +1045,8 @@ export const JobService: GenService<{
     output: typeof SubmitJobResponseSchema;
   },
   /**
+   * The job as it stands, with every attempt and why it ended.
+   *
    * @generated from rpc gapjunction.job.v1.JobService.GetJob
    */
   getJob: {
@@ -868,6 +1085,32 @@ export const JobService: GenService<{
     methodKind: "unary";
     input: typeof CancelJobRequestSchema;
     output: typeof CancelJobResponseSchema;
+  },
+  /**
+   * What the guest wrote to stdout and stderr, for a job with the grant DEBUG_LOGS: what is there at once,
+   * then what comes, until the job has ended. To go on after a cut, ask again from where it was.
+   *
+   * Errors, by reason: LOGS_NOT_GRANTED (FAILED_PRECONDITION). LOGS_ERASED (FAILED_PRECONDITION): the
+   * output was acknowledged, or an hour passed since the end.
+   *
+   * @generated from rpc gapjunction.job.v1.JobService.TailLogs
+   */
+  tailLogs: {
+    methodKind: "server_streaming";
+    input: typeof TailLogsRequestSchema;
+    output: typeof TailLogsResponseSchema;
+  },
+  /**
+   * The client has the output and the logs that it wants: the job's input, output and logs are erased as
+   * soon as no check of the job needs them. The digests stay, and so does the bill. Safe to repeat.
+   * FAILED_PRECONDITION (NOT_ENDED) before the end.
+   *
+   * @generated from rpc gapjunction.job.v1.JobService.AcknowledgeOutput
+   */
+  acknowledgeOutput: {
+    methodKind: "unary";
+    input: typeof AcknowledgeOutputRequestSchema;
+    output: typeof AcknowledgeOutputResponseSchema;
   },
   /**
    * The bill of a job that ended with a receipt. Otherwise FAILED_PRECONDITION: NOT_ENDED, or NO_RECEIPT

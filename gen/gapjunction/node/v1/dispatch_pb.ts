@@ -8,13 +8,15 @@ import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/vali
 import { file_gapjunction_access_v1_access } from "../../access/v1/access_pb.ts";
 import type { Envelope } from "../../job/v1/bill_pb.ts";
 import { file_gapjunction_job_v1_bill } from "../../job/v1/bill_pb.ts";
+import type { IsolationLevel } from "../../job/v1/isolation_pb.ts";
+import { file_gapjunction_job_v1_isolation } from "../../job/v1/isolation_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file gapjunction/node/v1/dispatch.proto.
  */
 export const file_gapjunction_node_v1_dispatch: GenFile = /*@__PURE__*/
-  fileDesc("CiJnYXBqdW5jdGlvbi9ub2RlL3YxL2Rpc3BhdGNoLnByb3RvEhNnYXBqdW5jdGlvbi5ub2RlLnYxIsEBCgtXb3JrUmVxdWVzdBIvCgVvZmZlchgBIAEoCzIeLmdhcGp1bmN0aW9uLm5vZGUudjEuU2xvdE9mZmVySAASPwoPYWNrbm93bGVkZ2VtZW50GAIgASgLMiQuZ2FwanVuY3Rpb24ubm9kZS52MS5BY2tub3dsZWRnZW1lbnRIABIxCghwcm9ncmVzcxgDIAEoCzIdLmdhcGp1bmN0aW9uLm5vZGUudjEuUHJvZ3Jlc3NIAEINCgRraW5kEgW6SAIIASIpCglTbG90T2ZmZXISHAoKZnJlZV9zbG90cxgBIAEoDUIIukgFKgMYgAgiMAoPQWNrbm93bGVkZ2VtZW50Eh0KCmF0dGVtcHRfaWQYASABKAlCCbpIBnIEEAEYQCI3CghQcm9ncmVzcxIdCgphdHRlbXB0X2lkGAEgASgJQgm6SAZyBBABGEASDAoEZnVlbBgCIAEoBCJyCgxXb3JrUmVzcG9uc2USKwoFb3JkZXIYASABKAsyGi5nYXBqdW5jdGlvbi5ub2RlLnYxLk9yZGVySAASLQoGY2FuY2VsGAIgASgLMhsuZ2FwanVuY3Rpb24ubm9kZS52MS5DYW5jZWxIAEIGCgRraW5kInkKBU9yZGVyEi4KCGVudmVsb3BlGAEgASgLMhwuZ2FwanVuY3Rpb24uam9iLnYxLkVudmVsb3BlEhQKDHNpZ25lcl9jaGFpbhgCIAMoDBIZCgxpbmxpbmVfaW5wdXQYAyABKAxIAIgBAUIPCg1faW5saW5lX2lucHV0IhwKBkNhbmNlbBISCgphdHRlbXB0X2lkGAEgASgJIpsBCg9Db21wbGV0ZVJlcXVlc3QSGAoHdGFza19pZBgBIAEoDEIHukgEegJoIBI1CgdyZWNlaXB0GAIgASgLMhwuZ2FwanVuY3Rpb24uam9iLnYxLkVudmVsb3BlQga6SAPIAQESJQoNaW5saW5lX291dHB1dBgDIAEoDEIJukgGegQYgIBASACIAQFCEAoOX2lubGluZV9vdXRwdXQiXgoQQ29tcGxldGVSZXNwb25zZRIwCgpzZXR0bGVtZW50GAEgASgLMhwuZ2FwanVuY3Rpb24uam9iLnYxLkVudmVsb3BlEhgKEHNldHRsZW1lbnRfY2hhaW4YAiADKAwyzQEKD0Rpc3BhdGNoU2VydmljZRJYCgRXb3JrEiAuZ2FwanVuY3Rpb24ubm9kZS52MS5Xb3JrUmVxdWVzdBohLmdhcGp1bmN0aW9uLm5vZGUudjEuV29ya1Jlc3BvbnNlIgequxgDCgECKAEwARJgCghDb21wbGV0ZRIkLmdhcGp1bmN0aW9uLm5vZGUudjEuQ29tcGxldGVSZXF1ZXN0GiUuZ2FwanVuY3Rpb24ubm9kZS52MS5Db21wbGV0ZVJlc3BvbnNlIgequxgDCgECYgZwcm90bzM", [file_buf_validate_validate, file_gapjunction_access_v1_access, file_gapjunction_job_v1_bill]);
+  fileDesc("CiJnYXBqdW5jdGlvbi9ub2RlL3YxL2Rpc3BhdGNoLnByb3RvEhNnYXBqdW5jdGlvbi5ub2RlLnYxIvwBCgtXb3JrUmVxdWVzdBIvCgVvZmZlchgBIAEoCzIeLmdhcGp1bmN0aW9uLm5vZGUudjEuU2xvdE9mZmVySAASPwoPYWNrbm93bGVkZ2VtZW50GAIgASgLMiQuZ2FwanVuY3Rpb24ubm9kZS52MS5BY2tub3dsZWRnZW1lbnRIABIxCghwcm9ncmVzcxgDIAEoCzIdLmdhcGp1bmN0aW9uLm5vZGUudjEuUHJvZ3Jlc3NIABI5CgxpbnRyb2R1Y3Rpb24YBCABKAsyIS5nYXBqdW5jdGlvbi5ub2RlLnYxLkludHJvZHVjdGlvbkgAQg0KBGtpbmQSBbpIAggBIv8BCgxJbnRyb2R1Y3Rpb24SeQoGbGFiZWxzGAEgAygLMi0uZ2FwanVuY3Rpb24ubm9kZS52MS5JbnRyb2R1Y3Rpb24uTGFiZWxzRW50cnlCOrpIN5oBNBAQIipyKBABGD8yIl5bYS16MC05XShbYS16MC05Ll8vLV0qW2EtejAtOV0pPyQqBHICGD8SRQoPaXNvbGF0aW9uX2xldmVsGAIgASgOMiIuZ2FwanVuY3Rpb24uam9iLnYxLklzb2xhdGlvbkxldmVsQgi6SAWCAQIQARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIikKCVNsb3RPZmZlchIcCgpmcmVlX3Nsb3RzGAEgASgNQgi6SAUqAxiACCIwCg9BY2tub3dsZWRnZW1lbnQSHQoKYXR0ZW1wdF9pZBgBIAEoCUIJukgGcgQQARhAIjcKCFByb2dyZXNzEh0KCmF0dGVtcHRfaWQYASABKAlCCbpIBnIEEAEYQBIMCgRmdWVsGAIgASgEInIKDFdvcmtSZXNwb25zZRIrCgVvcmRlchgBIAEoCzIaLmdhcGp1bmN0aW9uLm5vZGUudjEuT3JkZXJIABItCgZjYW5jZWwYAiABKAsyGy5nYXBqdW5jdGlvbi5ub2RlLnYxLkNhbmNlbEgAQgYKBGtpbmQijQEKBU9yZGVyEi4KCGVudmVsb3BlGAEgASgLMhwuZ2FwanVuY3Rpb24uam9iLnYxLkVudmVsb3BlEhQKDHNpZ25lcl9jaGFpbhgCIAMoDBIZCgxpbmxpbmVfaW5wdXQYAyABKAxIAIgBARISCgpyZXF1ZXN0X2lkGAQgASgJQg8KDV9pbmxpbmVfaW5wdXQiHAoGQ2FuY2VsEhIKCmF0dGVtcHRfaWQYASABKAkiZAoRQXBwZW5kTG9nc1JlcXVlc3QSHQoKYXR0ZW1wdF9pZBgBIAEoCUIJukgGcgQQARhAEhQKDG9mZnNldF9ieXRlcxgCIAEoBBIaCgVjaHVuaxgDIAEoDEILukgIegYQARiAgAQiLwoSQXBwZW5kTG9nc1Jlc3BvbnNlEhkKEW5leHRfb2Zmc2V0X2J5dGVzGAEgASgEIpsBCg9Db21wbGV0ZVJlcXVlc3QSGAoHdGFza19pZBgBIAEoDEIHukgEegJoIBI1CgdyZWNlaXB0GAIgASgLMhwuZ2FwanVuY3Rpb24uam9iLnYxLkVudmVsb3BlQga6SAPIAQESJQoNaW5saW5lX291dHB1dBgDIAEoDEIJukgGegQYgIBASACIAQFCEAoOX2lubGluZV9vdXRwdXQiXgoQQ29tcGxldGVSZXNwb25zZRIwCgpzZXR0bGVtZW50GAEgASgLMhwuZ2FwanVuY3Rpb24uam9iLnYxLkVudmVsb3BlEhgKEHNldHRsZW1lbnRfY2hhaW4YAiADKAwytQIKD0Rpc3BhdGNoU2VydmljZRJYCgRXb3JrEiAuZ2FwanVuY3Rpb24ubm9kZS52MS5Xb3JrUmVxdWVzdBohLmdhcGp1bmN0aW9uLm5vZGUudjEuV29ya1Jlc3BvbnNlIgequxgDCgECKAEwARJmCgpBcHBlbmRMb2dzEiYuZ2FwanVuY3Rpb24ubm9kZS52MS5BcHBlbmRMb2dzUmVxdWVzdBonLmdhcGp1bmN0aW9uLm5vZGUudjEuQXBwZW5kTG9nc1Jlc3BvbnNlIgequxgDCgECEmAKCENvbXBsZXRlEiQuZ2FwanVuY3Rpb24ubm9kZS52MS5Db21wbGV0ZVJlcXVlc3QaJS5nYXBqdW5jdGlvbi5ub2RlLnYxLkNvbXBsZXRlUmVzcG9uc2UiB6q7GAMKAQJiBnByb3RvMw", [file_buf_validate_validate, file_gapjunction_access_v1_access, file_gapjunction_job_v1_bill, file_gapjunction_job_v1_isolation]);
 
 /**
  * @generated from message gapjunction.node.v1.WorkRequest
@@ -41,6 +43,12 @@ export type WorkRequest = Message<"gapjunction.node.v1.WorkRequest"> & {
      */
     value: Progress;
     case: "progress";
+  } | {
+    /**
+     * @generated from field: gapjunction.node.v1.Introduction introduction = 4;
+     */
+    value: Introduction;
+    case: "introduction";
   } | { case: undefined; value?: undefined };
 };
 
@@ -50,6 +58,33 @@ export type WorkRequest = Message<"gapjunction.node.v1.WorkRequest"> & {
  */
 export const WorkRequestSchema: GenMessage<WorkRequest> = /*@__PURE__*/
   messageDesc(file_gapjunction_node_v1_dispatch, 0);
+
+/**
+ * Comes before the first offer: what placement has to know of the node. A node without one has no labels
+ * and the lowest isolation level.
+ *
+ * @generated from message gapjunction.node.v1.Introduction
+ */
+export type Introduction = Message<"gapjunction.node.v1.Introduction"> & {
+  /**
+   * What the owner says of the machine; nobody checks it.
+   *
+   * @generated from field: map<string, string> labels = 1;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * @generated from field: gapjunction.job.v1.IsolationLevel isolation_level = 2;
+   */
+  isolationLevel: IsolationLevel;
+};
+
+/**
+ * Describes the message gapjunction.node.v1.Introduction.
+ * Use `create(IntroductionSchema)` to create a new message.
+ */
+export const IntroductionSchema: GenMessage<Introduction> = /*@__PURE__*/
+  messageDesc(file_gapjunction_node_v1_dispatch, 1);
 
 /**
  * The node has so many free slots now. Replaces what it offered before.
@@ -68,7 +103,7 @@ export type SlotOffer = Message<"gapjunction.node.v1.SlotOffer"> & {
  * Use `create(SlotOfferSchema)` to create a new message.
  */
 export const SlotOfferSchema: GenMessage<SlotOffer> = /*@__PURE__*/
-  messageDesc(file_gapjunction_node_v1_dispatch, 1);
+  messageDesc(file_gapjunction_node_v1_dispatch, 2);
 
 /**
  * The order's signature verified, its terms are acceptable, the node holds the attempt.
@@ -87,9 +122,11 @@ export type Acknowledgement = Message<"gapjunction.node.v1.Acknowledgement"> & {
  * Use `create(AcknowledgementSchema)` to create a new message.
  */
 export const AcknowledgementSchema: GenMessage<Acknowledgement> = /*@__PURE__*/
-  messageDesc(file_gapjunction_node_v1_dispatch, 2);
+  messageDesc(file_gapjunction_node_v1_dispatch, 3);
 
 /**
+ * How far a guest is; at most one a second for each attempt.
+ *
  * @generated from message gapjunction.node.v1.Progress
  */
 export type Progress = Message<"gapjunction.node.v1.Progress"> & {
@@ -109,7 +146,7 @@ export type Progress = Message<"gapjunction.node.v1.Progress"> & {
  * Use `create(ProgressSchema)` to create a new message.
  */
 export const ProgressSchema: GenMessage<Progress> = /*@__PURE__*/
-  messageDesc(file_gapjunction_node_v1_dispatch, 3);
+  messageDesc(file_gapjunction_node_v1_dispatch, 4);
 
 /**
  * @generated from message gapjunction.node.v1.WorkResponse
@@ -138,7 +175,7 @@ export type WorkResponse = Message<"gapjunction.node.v1.WorkResponse"> & {
  * Use `create(WorkResponseSchema)` to create a new message.
  */
 export const WorkResponseSchema: GenMessage<WorkResponse> = /*@__PURE__*/
-  messageDesc(file_gapjunction_node_v1_dispatch, 4);
+  messageDesc(file_gapjunction_node_v1_dispatch, 5);
 
 /**
  * @generated from message gapjunction.node.v1.Order
@@ -164,6 +201,13 @@ export type Order = Message<"gapjunction.node.v1.Order"> & {
    * @generated from field: optional bytes inline_input = 3;
    */
   inlineInput?: Uint8Array | undefined;
+
+  /**
+   * The `x-request-id` of the call that submitted the job, for logs.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
 };
 
 /**
@@ -171,7 +215,7 @@ export type Order = Message<"gapjunction.node.v1.Order"> & {
  * Use `create(OrderSchema)` to create a new message.
  */
 export const OrderSchema: GenMessage<Order> = /*@__PURE__*/
-  messageDesc(file_gapjunction_node_v1_dispatch, 5);
+  messageDesc(file_gapjunction_node_v1_dispatch, 6);
 
 /**
  * Stop this attempt. Sent again until the attempt is completed.
@@ -190,7 +234,55 @@ export type Cancel = Message<"gapjunction.node.v1.Cancel"> & {
  * Use `create(CancelSchema)` to create a new message.
  */
 export const CancelSchema: GenMessage<Cancel> = /*@__PURE__*/
-  messageDesc(file_gapjunction_node_v1_dispatch, 6);
+  messageDesc(file_gapjunction_node_v1_dispatch, 7);
+
+/**
+ * @generated from message gapjunction.node.v1.AppendLogsRequest
+ */
+export type AppendLogsRequest = Message<"gapjunction.node.v1.AppendLogsRequest"> & {
+  /**
+   * @generated from field: string attempt_id = 1;
+   */
+  attemptId: string;
+
+  /**
+   * Of the chunk's first byte, in the attempt's logs.
+   *
+   * @generated from field: uint64 offset_bytes = 2;
+   */
+  offsetBytes: bigint;
+
+  /**
+   * @generated from field: bytes chunk = 3;
+   */
+  chunk: Uint8Array;
+};
+
+/**
+ * Describes the message gapjunction.node.v1.AppendLogsRequest.
+ * Use `create(AppendLogsRequestSchema)` to create a new message.
+ */
+export const AppendLogsRequestSchema: GenMessage<AppendLogsRequest> = /*@__PURE__*/
+  messageDesc(file_gapjunction_node_v1_dispatch, 8);
+
+/**
+ * @generated from message gapjunction.node.v1.AppendLogsResponse
+ */
+export type AppendLogsResponse = Message<"gapjunction.node.v1.AppendLogsResponse"> & {
+  /**
+   * Where the next chunk begins.
+   *
+   * @generated from field: uint64 next_offset_bytes = 1;
+   */
+  nextOffsetBytes: bigint;
+};
+
+/**
+ * Describes the message gapjunction.node.v1.AppendLogsResponse.
+ * Use `create(AppendLogsResponseSchema)` to create a new message.
+ */
+export const AppendLogsResponseSchema: GenMessage<AppendLogsResponse> = /*@__PURE__*/
+  messageDesc(file_gapjunction_node_v1_dispatch, 9);
 
 /**
  * @generated from message gapjunction.node.v1.CompleteRequest
@@ -223,7 +315,7 @@ export type CompleteRequest = Message<"gapjunction.node.v1.CompleteRequest"> & {
  * Use `create(CompleteRequestSchema)` to create a new message.
  */
 export const CompleteRequestSchema: GenMessage<CompleteRequest> = /*@__PURE__*/
-  messageDesc(file_gapjunction_node_v1_dispatch, 7);
+  messageDesc(file_gapjunction_node_v1_dispatch, 10);
 
 /**
  * @generated from message gapjunction.node.v1.CompleteResponse
@@ -249,7 +341,7 @@ export type CompleteResponse = Message<"gapjunction.node.v1.CompleteResponse"> &
  * Use `create(CompleteResponseSchema)` to create a new message.
  */
 export const CompleteResponseSchema: GenMessage<CompleteResponse> = /*@__PURE__*/
-  messageDesc(file_gapjunction_node_v1_dispatch, 8);
+  messageDesc(file_gapjunction_node_v1_dispatch, 11);
 
 /**
  * How work reaches a node and its receipt comes back.
@@ -269,6 +361,21 @@ export const DispatchService: GenService<{
     methodKind: "bidi_streaming";
     input: typeof WorkRequestSchema;
     output: typeof WorkResponseSchema;
+  },
+  /**
+   * Adds to the logs of an attempt that the node holds and whose order grants DEBUG_LOGS. Safe to repeat:
+   * bytes that are there already are passed over.
+   *
+   * Errors, by reason: ATTEMPT_STALE (FAILED_PRECONDITION): nobody wants them any more. LOGS_NOT_GRANTED
+   * (FAILED_PRECONDITION). OFFSET_MISMATCH (FAILED_PRECONDITION, metadata `offset`): go on from there.
+   * LOGS_TOO_LARGE (INVALID_ARGUMENT): beyond the order's limit.
+   *
+   * @generated from rpc gapjunction.node.v1.DispatchService.AppendLogs
+   */
+  appendLogs: {
+    methodKind: "unary";
+    input: typeof AppendLogsRequestSchema;
+    output: typeof AppendLogsResponseSchema;
   },
   /**
    * Hands in the receipt of an attempt. Safe to repeat: the same receipt gets the same answer. Only the

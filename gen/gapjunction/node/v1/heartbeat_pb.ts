@@ -5,13 +5,15 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_gapjunction_access_v1_access } from "../../access/v1/access_pb.ts";
+import type { IsolationLevel } from "../../job/v1/isolation_pb.ts";
+import { file_gapjunction_job_v1_isolation } from "../../job/v1/isolation_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file gapjunction/node/v1/heartbeat.proto.
  */
 export const file_gapjunction_node_v1_heartbeat: GenFile = /*@__PURE__*/
-  fileDesc("CiNnYXBqdW5jdGlvbi9ub2RlL3YxL2hlYXJ0YmVhdC5wcm90bxITZ2FwanVuY3Rpb24ubm9kZS52MSJlChBIZWFydGJlYXRSZXF1ZXN0EhQKDHRpbWVzdGFtcF9tcxgBIAEoBBINCgVub25jZRgCIAEoDBIPCgdtZXRyaWNzGAMgASgMEgsKA21hYxgEIAEoDBIOCgZrZXlfaWQYBSABKA0iZgoRSGVhcnRiZWF0UmVzcG9uc2USFAoMdGltZXN0YW1wX21zGAEgASgEEg0KBW5vbmNlGAIgASgMEg8KB3BheWxvYWQYAyABKAwSCwoDbWFjGAQgASgMEg4KBmtleV9pZBgFIAEoDSKnAgoHTWV0cmljcxIRCglzdHJlYW1faWQYASABKAwSEAoIc2VxdWVuY2UYAiABKAQSFwoPcmVuZXdhbF9jb3VudGVyGAMgASgEEg0KBXNsb3RzGAQgASgNEhMKC2F0dGVtcHRfaWRzGAUgAygJEhgKEGZ1ZWxfc2luY2Vfc3RhcnQYBiABKAQSHQoVcmVzaWRlbnRfbWVtb3J5X2J5dGVzGAcgASgEEhQKDGNwdV9wZXJtaWxsZRgIIAEoDRIVCg1hZ2VudF92ZXJzaW9uGAkgASgJEhYKDmVuZ2luZV92ZXJzaW9uGAogASgJEjwKD2lzb2xhdGlvbl9sZXZlbBgLIAEoDjIjLmdhcGp1bmN0aW9uLm5vZGUudjEuSXNvbGF0aW9uTGV2ZWwipQEKDkhlYXJ0YmVhdFJlcGx5EisKBWhlbGxvGAEgASgLMhouZ2FwanVuY3Rpb24ubm9kZS52MS5IZWxsb0gAEi0KBmFuc3dlchgCIAEoCzIbLmdhcGp1bmN0aW9uLm5vZGUudjEuQW5zd2VySAASLwoHcmVmdXNhbBgDIAEoCzIcLmdhcGp1bmN0aW9uLm5vZGUudjEuUmVmdXNhbEgAQgYKBGtpbmQiGgoFSGVsbG8SEQoJc3RyZWFtX2lkGAEgASgMIlYKBkFuc3dlchIYChBuZXh0X2ludGVydmFsX21zGAEgASgEEjIKCmRpcmVjdGl2ZXMYAiADKA4yHi5nYXBqdW5jdGlvbi5ub2RlLnYxLkRpcmVjdGl2ZSJWCgdSZWZ1c2FsEjIKBnJlYXNvbhgBIAEoDjIiLmdhcGp1bmN0aW9uLm5vZGUudjEuUmVmdXNhbFJlYXNvbhIXCg9jbG9ja19vZmZzZXRfbXMYAiABKBIqbgoOSXNvbGF0aW9uTGV2ZWwSHwobSVNPTEFUSU9OX0xFVkVMX1VOU1BFQ0lGSUVEEAASGwoXSVNPTEFUSU9OX0xFVkVMX1BST0NFU1MQARIeChpJU09MQVRJT05fTEVWRUxfTkFNRVNQQUNFUxACKlAKCURpcmVjdGl2ZRIZChVESVJFQ1RJVkVfVU5TUEVDSUZJRUQQABITCg9ESVJFQ1RJVkVfUkVORVcQARITCg9ESVJFQ1RJVkVfRFJBSU4QAiqxAgoNUmVmdXNhbFJlYXNvbhIeChpSRUZVU0FMX1JFQVNPTl9VTlNQRUNJRklFRBAAEhwKGFJFRlVTQUxfUkVBU09OX01BTEZPUk1FRBABEhoKFlJFRlVTQUxfUkVBU09OX0JBRF9NQUMQAhImCiJSRUZVU0FMX1JFQVNPTl9DTE9DS19PVVRfT0ZfV0lORE9XEAMSHwobUkVGVVNBTF9SRUFTT05fV1JPTkdfU1RSRUFNEAQSIQodUkVGVVNBTF9SRUFTT05fV1JPTkdfU0VRVUVOQ0UQBRIbChdSRUZVU0FMX1JFQVNPTl9SRVBMQVlFRBAGEh0KGVJFRlVTQUxfUkVBU09OX1NVUEVSU0VERUQQBxIeChpSRUZVU0FMX1JFQVNPTl9OT1RfQUxMT1dFRBAIMnsKEEhlYXJ0YmVhdFNlcnZpY2USZwoJSGVhcnRiZWF0EiUuZ2FwanVuY3Rpb24ubm9kZS52MS5IZWFydGJlYXRSZXF1ZXN0GiYuZ2FwanVuY3Rpb24ubm9kZS52MS5IZWFydGJlYXRSZXNwb25zZSIHqrsYAwoBAigBMAFiBnByb3RvMw", [file_gapjunction_access_v1_access]);
+  fileDesc("CiNnYXBqdW5jdGlvbi9ub2RlL3YxL2hlYXJ0YmVhdC5wcm90bxITZ2FwanVuY3Rpb24ubm9kZS52MSJlChBIZWFydGJlYXRSZXF1ZXN0EhQKDHRpbWVzdGFtcF9tcxgBIAEoBBINCgVub25jZRgCIAEoDBIPCgdtZXRyaWNzGAMgASgMEgsKA21hYxgEIAEoDBIOCgZrZXlfaWQYBSABKA0iZgoRSGVhcnRiZWF0UmVzcG9uc2USFAoMdGltZXN0YW1wX21zGAEgASgEEg0KBW5vbmNlGAIgASgMEg8KB3BheWxvYWQYAyABKAwSCwoDbWFjGAQgASgMEg4KBmtleV9pZBgFIAEoDSKmAgoHTWV0cmljcxIRCglzdHJlYW1faWQYASABKAwSEAoIc2VxdWVuY2UYAiABKAQSFwoPcmVuZXdhbF9jb3VudGVyGAMgASgEEg0KBXNsb3RzGAQgASgNEhMKC2F0dGVtcHRfaWRzGAUgAygJEhgKEGZ1ZWxfc2luY2Vfc3RhcnQYBiABKAQSHQoVcmVzaWRlbnRfbWVtb3J5X2J5dGVzGAcgASgEEhQKDGNwdV9wZXJtaWxsZRgIIAEoDRIVCg1hZ2VudF92ZXJzaW9uGAkgASgJEhYKDmVuZ2luZV92ZXJzaW9uGAogASgJEjsKD2lzb2xhdGlvbl9sZXZlbBgLIAEoDjIiLmdhcGp1bmN0aW9uLmpvYi52MS5Jc29sYXRpb25MZXZlbCKlAQoOSGVhcnRiZWF0UmVwbHkSKwoFaGVsbG8YASABKAsyGi5nYXBqdW5jdGlvbi5ub2RlLnYxLkhlbGxvSAASLQoGYW5zd2VyGAIgASgLMhsuZ2FwanVuY3Rpb24ubm9kZS52MS5BbnN3ZXJIABIvCgdyZWZ1c2FsGAMgASgLMhwuZ2FwanVuY3Rpb24ubm9kZS52MS5SZWZ1c2FsSABCBgoEa2luZCIaCgVIZWxsbxIRCglzdHJlYW1faWQYASABKAwiVgoGQW5zd2VyEhgKEG5leHRfaW50ZXJ2YWxfbXMYASABKAQSMgoKZGlyZWN0aXZlcxgCIAMoDjIeLmdhcGp1bmN0aW9uLm5vZGUudjEuRGlyZWN0aXZlIlYKB1JlZnVzYWwSMgoGcmVhc29uGAEgASgOMiIuZ2FwanVuY3Rpb24ubm9kZS52MS5SZWZ1c2FsUmVhc29uEhcKD2Nsb2NrX29mZnNldF9tcxgCIAEoEipQCglEaXJlY3RpdmUSGQoVRElSRUNUSVZFX1VOU1BFQ0lGSUVEEAASEwoPRElSRUNUSVZFX1JFTkVXEAESEwoPRElSRUNUSVZFX0RSQUlOEAIqsQIKDVJlZnVzYWxSZWFzb24SHgoaUkVGVVNBTF9SRUFTT05fVU5TUEVDSUZJRUQQABIcChhSRUZVU0FMX1JFQVNPTl9NQUxGT1JNRUQQARIaChZSRUZVU0FMX1JFQVNPTl9CQURfTUFDEAISJgoiUkVGVVNBTF9SRUFTT05fQ0xPQ0tfT1VUX09GX1dJTkRPVxADEh8KG1JFRlVTQUxfUkVBU09OX1dST05HX1NUUkVBTRAEEiEKHVJFRlVTQUxfUkVBU09OX1dST05HX1NFUVVFTkNFEAUSGwoXUkVGVVNBTF9SRUFTT05fUkVQTEFZRUQQBhIdChlSRUZVU0FMX1JFQVNPTl9TVVBFUlNFREVEEAcSHgoaUkVGVVNBTF9SRUFTT05fTk9UX0FMTE9XRUQQCDJ7ChBIZWFydGJlYXRTZXJ2aWNlEmcKCUhlYXJ0YmVhdBIlLmdhcGp1bmN0aW9uLm5vZGUudjEuSGVhcnRiZWF0UmVxdWVzdBomLmdhcGp1bmN0aW9uLm5vZGUudjEuSGVhcnRiZWF0UmVzcG9uc2UiB6q7GAMKAQIoATABYgZwcm90bzM", [file_gapjunction_access_v1_access, file_gapjunction_job_v1_isolation]);
 
 /**
  * A beat.
@@ -182,7 +184,7 @@ export type Metrics = Message<"gapjunction.node.v1.Metrics"> & {
   engineVersion: string;
 
   /**
-   * @generated from field: gapjunction.node.v1.IsolationLevel isolation_level = 11;
+   * @generated from field: gapjunction.job.v1.IsolationLevel isolation_level = 11;
    */
   isolationLevel: IsolationLevel;
 };
@@ -298,45 +300,6 @@ export const RefusalSchema: GenMessage<Refusal> = /*@__PURE__*/
   messageDesc(file_gapjunction_node_v1_heartbeat, 6);
 
 /**
- * What stands between a guest and the machine it runs on.
- *
- * @generated from enum gapjunction.node.v1.IsolationLevel
- */
-export const IsolationLevel = {
-  /**
-   * @generated from enum value: ISOLATION_LEVEL_UNSPECIFIED = 0;
-   */
-  UNSPECIFIED: 0,
-
-  /**
-   * A process of its own for each client, without file, network or environment.
-   *
-   * @generated from enum value: ISOLATION_LEVEL_PROCESS = 1;
-   */
-  PROCESS: 1,
-
-  /**
-   * The same inside kernel namespaces.
-   *
-   * @generated from enum value: ISOLATION_LEVEL_NAMESPACES = 2;
-   */
-  NAMESPACES: 2,
-} as const;
-
-/**
- * What stands between a guest and the machine it runs on.
- *
- * @generated from enum gapjunction.node.v1.IsolationLevel
- */
-export type IsolationLevel = (typeof IsolationLevel)[keyof typeof IsolationLevel] | UnknownEnum;
-
-/**
- * Describes the enum gapjunction.node.v1.IsolationLevel.
- */
-export const IsolationLevelSchema: GenEnum<IsolationLevel> = /*@__PURE__*/
-  enumDesc(file_gapjunction_node_v1_heartbeat, 0);
-
-/**
  * @generated from enum gapjunction.node.v1.Directive
  */
 export const Directive = {
@@ -369,7 +332,7 @@ export type Directive = (typeof Directive)[keyof typeof Directive] | UnknownEnum
  * Describes the enum gapjunction.node.v1.Directive.
  */
 export const DirectiveSchema: GenEnum<Directive> = /*@__PURE__*/
-  enumDesc(file_gapjunction_node_v1_heartbeat, 1);
+  enumDesc(file_gapjunction_node_v1_heartbeat, 0);
 
 /**
  * @generated from enum gapjunction.node.v1.RefusalReason
@@ -446,7 +409,7 @@ export type RefusalReason = (typeof RefusalReason)[keyof typeof RefusalReason] |
  * Describes the enum gapjunction.node.v1.RefusalReason.
  */
 export const RefusalReasonSchema: GenEnum<RefusalReason> = /*@__PURE__*/
-  enumDesc(file_gapjunction_node_v1_heartbeat, 2);
+  enumDesc(file_gapjunction_node_v1_heartbeat, 1);
 
 /**
  * A stream of frames that nobody can forge or replay, from an enrolled node, about every 15 s.
