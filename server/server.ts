@@ -14,6 +14,7 @@ import type { Clock } from './clock.ts';
 import type { ServerConfig } from './config.ts';
 import { startIdentity } from './identity.ts';
 import { healthService } from './rpc/health.ts';
+import { memoryLimiter } from './rpc/limiter.ts';
 import { enrolmentLimit } from './rpc/limits.ts';
 import { listen } from './rpc/listener.ts';
 import { reflectionServices } from './rpc/reflection.ts';
@@ -91,6 +92,7 @@ export async function startServer(
     stops.add(() => revocations.close());
 
     const limit = enrolmentLimit({
+      newLimiter: memoryLimiter,
       perAddressPerSecond: config.limits.enrolmentsPerAddressPerSecond,
       burstPerAddress: config.limits.enrolmentBurstPerAddress,
       perKeyPerMinute: config.limits.enrolmentsPerKeyPerMinute,

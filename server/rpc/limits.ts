@@ -1,9 +1,10 @@
 // How often anyone may try to enrol: per address a token a second with a burst, per key so many a minute.
-import { BurstyRateLimiter, RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { isIPv6 } from 'node:net';
 import { RpcError } from './error.ts';
+import type { NewLimiter } from './limiter.ts';
 
 export interface EnrolmentLimitOptions {
+  readonly newLimiter: NewLimiter;
   readonly perAddressPerSecond: number;
   readonly burstPerAddress: number;
   readonly perKeyPerMinute: number;
@@ -18,46 +19,43 @@ export type EnrolmentLimit = (address: string, keyId?: Uint8Array) => Promise<vo
 /** A burst refills within so many seconds. */
 const BURST_WINDOW_SECONDS = 10;
 
-export function enrolmentLimit(options: EnrolmentLimitOptions): EnrolmentLimit {
-  const perAddress = new BurstyRateLimiter(
-    new RateLimiterMemory({ points: options.perAddressPerSecond, duration: 1 }),
-    new RateLimiterMemory({
-      keyPrefix: 'burst',
-      points: options.burstPerAddress,
-      duration: BURST_WINDOW_SECONDS,
-    }),
-  );
-  const perKey = new RateLimiterMemory({
-    keyPrefix: 'key',
-    points: options.perKeyPerMinute,
-    duration: 60,
+export function enrolmentLimit({ newLimiter, ...limits }: EnrolmentLimitOptions): EnrolmentLimit {
+  const perAddress = newLimiter({
+    keyPrefix: 'enrolment-address',
+    points: limits.perAddressPerSecond,
+    durationSeconds: 1,
+  });
+  const burst = newLimiter({
+    keyPrefix: 'enrolment-burst',
+    points: limits.burstPerAddress,
+    durationSeconds: BURST_WINDOW_SECONDS,
+  });
+  const perKey = newLimiter({
+    keyPrefix: 'enrolment-key',
+    points: limits.perKeyPerMinute,
+    durationSeconds: 60,
   });
   return async (address, keyId) => {
-    if (keyId === undefined) {
-      await consume(perAddress, addressBlock(address), 'this address');
-    } else {
-      await consume(perKey, Buffer.from(keyId).toString('hex'), 'this key');
+    if (keyId !== undefined) {
+      admit(await perKey.take(Buffer.from(keyId).toString('hex')), 'this key');
+      return;
     }
+    const block = addressBlock(address);
+    const nextMs = await perAddress.take(block);
+    if (nextMs === null) return;
+    const nextBurstMs = await burst.take(block);
+    admit(nextBurstMs === null ? null : Math.min(nextMs, nextBurstMs), 'this address');
   };
 }
 
-async function consume(
-  limiter: { consume(key: string): Promise<unknown> },
-  key: string,
-  whose: string,
-): Promise<void> {
-  try {
-    await limiter.consume(key);
-  } catch (cause) {
-    if (!(cause instanceof RateLimiterRes)) throw cause;
-    const retryAfterMs = Math.max(1, Math.ceil(cause.msBeforeNext));
-    throw new RpcError(
-      'RESOURCE_EXHAUSTED',
-      'RATE_LIMITED',
-      `enrolling: too many tries from ${whose}; try again in ${retryAfterMs} ms`,
-      { metadata: { retry_after_ms: String(retryAfterMs) } },
-    );
-  }
+function admit(retryAfterMs: number | null, whose: string): void {
+  if (retryAfterMs === null) return;
+  throw new RpcError(
+    'RESOURCE_EXHAUSTED',
+    'RATE_LIMITED',
+    `enrolling: too many tries from ${whose}; try again in ${retryAfterMs} ms`,
+    { metadata: { retry_after_ms: String(retryAfterMs) } },
+  );
 }
 
 /** An IPv6 subscriber has 2^64 addresses; the first 64 bits are the one they share. */

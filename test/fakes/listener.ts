@@ -9,6 +9,7 @@ import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-no
 import { type Logger, pino } from 'pino';
 import { type Clock, systemClock } from '../../server/clock.ts';
 import { type Listener, listen, type ListenerLimits } from '../../server/rpc/listener.ts';
+import { memoryLimiter } from '../../server/rpc/limiter.ts';
 import { enrolmentLimit } from '../../server/rpc/limits.ts';
 import type { ServiceImplementation } from '../../server/rpc/service.ts';
 import type { IssuedCertificate } from './authority.ts';
@@ -89,6 +90,7 @@ export async function startListener(options: TestListenerOptions): Promise<TestL
     services: options.services,
     revocations,
     enrolmentLimit: enrolmentLimit({
+      newLimiter: memoryLimiter,
       perAddressPerSecond: 1000,
       burstPerAddress: 1000,
       perKeyPerMinute: 1000,

@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import { keyFingerprint } from '../../../protocol/identity/key-fingerprint.ts';
 import { type HttpListener, startHttp } from '../../../server/http/listener.ts';
 import { escapeHtml } from '../../../server/http/page.ts';
+import { memoryLimiter } from '../../../server/rpc/limiter.ts';
 import { enrolmentLimit } from '../../../server/rpc/limits.ts';
 import { VERIFIED } from '../../../stripe-simulator/account.ts';
 import { connectAccount } from '../../../stripe-simulator/visit.ts';
@@ -19,6 +20,7 @@ describe('the return page', () => {
     world = await IdentityWorld.open({ loopbackRedirects: false });
     const { store, stripe } = world.enrolmentDeps;
     const limit = enrolmentLimit({
+      newLimiter: memoryLimiter,
       perAddressPerSecond: 1,
       burstPerAddress: 1,
       perKeyPerMinute: LOADS_A_MINUTE,

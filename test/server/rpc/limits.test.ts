@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { RpcError } from '../../../server/rpc/error.ts';
+import { memoryLimiter } from '../../../server/rpc/limiter.ts';
 import { enrolmentLimit } from '../../../server/rpc/limits.ts';
 
 const KEY = new Uint8Array(32);
@@ -25,7 +26,12 @@ async function admitted(tries: number, attempt: () => Promise<void>): Promise<nu
 
 describe('the limit on enrolments', () => {
   const limit = () =>
-    enrolmentLimit({ perAddressPerSecond: 1, burstPerAddress: 10, perKeyPerMinute: 10 });
+    enrolmentLimit({
+      newLimiter: memoryLimiter,
+      perAddressPerSecond: 1,
+      burstPerAddress: 10,
+      perKeyPerMinute: 10,
+    });
 
   it('lets a burst of an address through and then one a second', async () => {
     const enrol = limit();
