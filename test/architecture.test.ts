@@ -67,6 +67,7 @@ const IMPORTERS: Readonly<Record<string, RegExp>> = {
   '@grpc/grpc-js': /^server\/rpc\//,
   '@mikro-orm/': /^server\/(store\/|[a-z-]+\/[a-z-]+\.entity\.ts$|[a-z-]+\/[a-z-]+-store\.ts$)/,
   ioredis: /^server\/redis\//,
+  'prom-client': /^server\/metrics\//,
   stripe: /^server\/stripe\//,
   'rate-limiter-flexible': /^server\/rpc\//,
   wabt: /^cli\//,
