@@ -10,8 +10,9 @@ import {
   MAX_MODULE_BYTES,
   SandboxPool,
 } from '../sandbox/sandbox.ts';
-import { pause, type Clock, type Random } from './clock.ts';
+import { pause, type Clock, type Random, type RandomBytes } from './clock.ts';
 import { addressText, parseAddress, type Address } from './control-plane/address.ts';
+import type { connectTo } from './control-plane/connection.ts';
 import { Uplink } from './control-plane/uplink.ts';
 import type { TellEvent } from './events.ts';
 import { lockFolder, type AgentFolder } from './folder.ts';
@@ -46,10 +47,21 @@ export interface AgentOptions {
   readonly graceMs: number;
   readonly clock: Clock;
   readonly random: Random;
+  readonly randomBytes: RandomBytes;
   readonly tell: TellEvent;
   readonly log: Logger;
   /** Asks the agent to stop. */
   readonly signal: AbortSignal;
+  /** What a simulation puts in the place of network, sandbox and files. */
+  readonly parts?: Partial<AgentParts>;
+}
+
+/** The agent's edges. */
+export interface AgentParts {
+  readonly connect: typeof connectTo;
+  readonly pool: Pick<SandboxPool, 'run' | 'close'>;
+  readonly journal: Journal;
+  readonly bills: BillStore;
 }
 
 /**
@@ -65,22 +77,36 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   }
 }
 
-async function runLocked(options: AgentOptions): Promise<void> {
-  const { folder, slots, clock, random, tell, log, signal } = options;
+/** The same for a caller that sees to it that no other agent works in the folder. */
+export async function runLocked(options: AgentOptions): Promise<void> {
+  const { folder, slots, clock, random, randomBytes, tell, log, signal, parts } = options;
   const identity = await recoverIdentity(options);
   const addresses = options.addresses ?? identity.record.addresses.map(parseAddress);
-  const uplink = new Uplink({ folder, identity, addresses, clock, random, tell, log, slots });
+  const uplink = new Uplink({
+    folder,
+    identity,
+    addresses,
+    clock,
+    random,
+    randomBytes,
+    tell,
+    log,
+    slots,
+    ...(parts?.connect === undefined ? {} : { connect: parts.connect }),
+  });
   const signers = new Signers(identity);
-  const journal = new Journal(folder.journalFolder);
-  const bills = new BillStore(folder.billFolder);
+  const journal = parts?.journal ?? new Journal(folder.journalFolder);
+  const bills = parts?.bills ?? new BillStore(folder.billFolder);
   // Ends when nothing is left to hand in, or the grace is over.
   const ending = new AbortController();
   setMaxListeners(0, ending.signal);
-  const pool = new SandboxPool({
-    maxProcesses: slots,
-    idleMs: SANDBOX_IDLE_MS,
-    onProcessLog: (text) => log.warn({ text: text.slice(0, 2_000) }, 'a sandbox process said'),
-  });
+  const pool =
+    parts?.pool ??
+    new SandboxPool({
+      maxProcesses: slots,
+      idleMs: SANDBOX_IDLE_MS,
+      onProcessLog: (text) => log.warn({ text: text.slice(0, 2_000) }, 'a sandbox process said'),
+    });
   const delivery = new Delivery({
     link: uplink,
     journal,

@@ -1,5 +1,5 @@
 // The edge where time and chance enter the agent. Everything else takes `now`, a Clock or a fraction.
-import { randomInt } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 
 /** Wall time and timers of one process. */
 export interface Clock {
@@ -19,6 +19,11 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/** So many bytes that nobody can guess. */
+export type RandomBytes = (bytes: number) => Uint8Array;
+
+export const systemRandomBytes: RandomBytes = (bytes) => randomBytes(bytes);
 
 const FRACTION_STEPS = 2 ** 47;
 

@@ -9,7 +9,7 @@ import { Command, Option } from 'commander';
 import { EarningsService } from '#gen/gapjunction/billing/v1/billing_pb';
 
 import { runAgent } from '../agent/agent.ts';
-import { systemClock, systemRandom } from '../agent/clock.ts';
+import { systemClock, systemRandom, systemRandomBytes } from '../agent/clock.ts';
 import { parseAddress, type Address } from '../agent/control-plane/address.ts';
 import { connectTo } from '../agent/control-plane/connection.ts';
 import { failureText } from '../agent/control-plane/rpc-failure.ts';
@@ -134,6 +134,7 @@ async function runHere(options: RunOptions): Promise<void> {
     tell: teller(options),
     clock: systemClock,
     random: systemRandom,
+    randomBytes: systemRandomBytes,
     log: openLog(options.logLevel),
     signal,
   });

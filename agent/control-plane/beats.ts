@@ -1,6 +1,5 @@
 // The node's side of a heartbeat stream: reads the hello, then sends a beat and waits for its answer, again
 // and again, in the rhythm that the control plane asks for.
-import { randomBytes } from 'node:crypto';
 import { create, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
 
 import {
@@ -15,7 +14,7 @@ import {
 } from '#gen/gapjunction/node/v1/heartbeat_pb';
 import { macOf, NONCE_BYTES } from '../../protocol/heartbeat/mac.ts';
 import { judgeReply } from '../../protocol/heartbeat/reply.ts';
-import { pause, type Clock } from '../clock.ts';
+import { pause, type Clock, type RandomBytes } from '../clock.ts';
 import type { NodeIdentity } from '../identity/identity.ts';
 import type { Connection } from './connection.ts';
 import { failureText, isNotAllowed } from './rpc-failure.ts';
@@ -50,6 +49,7 @@ export interface BeatsOptions {
   readonly connection: Connection;
   readonly identity: NodeIdentity;
   readonly clock: Clock;
+  readonly randomBytes: RandomBytes;
   /** Ends the stream. */
   readonly signal: AbortSignal;
   readonly content: () => BeatContent;
@@ -86,7 +86,7 @@ interface Stream {
 }
 
 async function converse(options: BeatsOptions, stream: Stream): Promise<BeatsEnd> {
-  const { identity, clock, content, onAccepted } = options;
+  const { identity, clock, randomBytes, content, onAccepted } = options;
   const { heartbeat, record } = identity;
   let next = stream.frames.next();
   const first = await within(next, ANSWER_TIMEOUT_MS, clock);

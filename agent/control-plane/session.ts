@@ -1,7 +1,7 @@
 // One connection at work: beats first; when the first is accepted, a Work stream. Both end together.
 import type { Answer } from '#gen/gapjunction/node/v1/heartbeat_pb';
 import type { Order } from '#gen/gapjunction/node/v1/dispatch_pb';
-import type { Clock } from '../clock.ts';
+import type { Clock, RandomBytes } from '../clock.ts';
 import type { NodeIdentity } from '../identity/identity.ts';
 import { beat, type BeatContent, type BeatsEnd } from './beats.ts';
 import type { Connection } from './connection.ts';
@@ -27,6 +27,7 @@ export interface SessionOptions {
   readonly connection: Connection;
   readonly identity: NodeIdentity;
   readonly clock: Clock;
+  readonly randomBytes: RandomBytes;
   readonly content: () => BeatContent;
   readonly onAccepted: (answer: Answer) => void;
   readonly take: (order: Order) => string | null;

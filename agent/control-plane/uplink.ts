@@ -5,7 +5,7 @@ import { Directive, type Answer } from '#gen/gapjunction/node/v1/heartbeat_pb';
 import type { Order } from '#gen/gapjunction/node/v1/dispatch_pb';
 import type { Logger } from 'pino';
 
-import { pause, type Clock, type Random } from '../clock.ts';
+import { pause, type Clock, type Random, type RandomBytes } from '../clock.ts';
 import type { TellEvent } from '../events.ts';
 import type { AgentFolder } from '../folder.ts';
 import type { NodeIdentity } from '../identity/identity.ts';
@@ -43,6 +43,7 @@ export interface UplinkOptions {
   readonly addresses: readonly Address[];
   readonly clock: Clock;
   readonly random: Random;
+  readonly randomBytes: RandomBytes;
   readonly tell: TellEvent;
   readonly log: Logger;
   /** Slots of this node, for the ready event. */
@@ -198,7 +199,7 @@ export class Uplink implements Link {
   }
 
   #open(host: UplinkHost, addressIndex: number): Session {
-    const { addresses, clock } = this.#options;
+    const { addresses, clock, randomBytes } = this.#options;
     const identity = this.#identity;
     const address = addresses[addressIndex];
     if (address === undefined) throw new RangeError(`There is no address ${addressIndex}`);
@@ -210,6 +211,7 @@ export class Uplink implements Link {
       connection,
       identity,
       clock,
+      randomBytes,
       content: host.content,
       take: host.take,
       cancel: host.cancel,

@@ -1,7 +1,13 @@
 // A real control plane and the Stripe simulator in this process, for agents that are real too.
 import { startStripeSimulator, type StripeSimulator } from '../../stripe-simulator/simulator.ts';
 import { connectAccount } from '../../stripe-simulator/visit.ts';
-import { systemClock, systemRandom, type Clock, type Random } from '../../agent/clock.ts';
+import {
+  systemClock,
+  systemRandom,
+  systemRandomBytes,
+  type Clock,
+  type Random,
+} from '../../agent/clock.ts';
 import { parseAddress } from '../../agent/control-plane/address.ts';
 import { enrolFolder } from '../../agent/enrolment/enrol-folder.ts';
 import type { EnrolOptions } from '../../agent/enrolment/enrol.ts';
@@ -111,6 +117,7 @@ export function startAgent(
     graceMs,
     clock,
     random,
+    randomBytes: systemRandomBytes,
     tell: record.tell,
     log: silentLog,
     signal: stopping.signal,

@@ -14,6 +14,7 @@ import {
   type Metrics,
 } from '#gen/gapjunction/node/v1/heartbeat_pb';
 
+import { systemRandomBytes } from '../../../agent/clock.ts';
 import { beat, type BeatsEnd } from '../../../agent/control-plane/beats.ts';
 import type { Connection } from '../../../agent/control-plane/connection.ts';
 import type { NodeIdentity } from '../../../agent/identity/identity.ts';
@@ -60,6 +61,7 @@ describe('the beats of a node', () => {
       connection,
       identity,
       clock,
+      randomBytes: systemRandomBytes,
       signal: stop.signal,
       content: () => ({ slots: 2, attemptIds: [] }),
       onAccepted: () => queueMicrotask(() => onAccepted(clock)),
