@@ -69,6 +69,7 @@ export async function startWork(options: WorkOptions): Promise<readonly ServiceI
   const placement = await openPlacement({
     store,
     clock,
+    random: randomBytes,
     blobs,
     fleet,
     signer: secrets.signer,
@@ -83,7 +84,15 @@ export async function startWork(options: WorkOptions): Promise<readonly ServiceI
 
   return [
     blobService({ blobs, leases: placement.leases }),
-    jobService({ store, blobs, moduleCheck, announcements, clock, tariff: TARIFF }),
+    jobService({
+      store,
+      blobs,
+      moduleCheck,
+      announcements,
+      clock,
+      random: randomBytes,
+      tariff: TARIFF,
+    }),
     placement.service,
     billingService({ store }),
     earningsService({ store }),

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { JobService } from '#gen/gapjunction/job/v1/job_pb';
 import { makeId } from '../../protocol/identity/ids.ts';
 import { findBill } from '../bills/bills.ts';
@@ -26,14 +25,16 @@ const SEED_BYTES = 32;
 export interface JobServiceDeps {
   readonly store: Store;
   readonly blobs: Pick<Blobs, 'put' | 'requireOwned' | 'useBlobs' | 'endUses' | 'readAll'>;
-  readonly moduleCheck: ModuleCheck;
+  readonly moduleCheck: Pick<ModuleCheck, 'check'>;
   readonly announcements: Announcements;
   readonly clock: Clock;
+  /** Cryptographically random bytes. */
+  readonly random: (bytes: number) => Uint8Array;
   readonly tariff: JobTariff;
 }
 
 export function jobService(deps: JobServiceDeps): ServiceImplementation {
-  const { store, blobs, moduleCheck, announcements, clock, tariff } = deps;
+  const { store, blobs, moduleCheck, announcements, clock, random, tariff } = deps;
 
   async function ownJob(clientId: string, jobId: string): Promise<JobRecord> {
     const record = await store.read((em) => readJob(em, { clientId, jobId }));
@@ -87,8 +88,8 @@ export function jobService(deps: JobServiceDeps): ServiceImplementation {
         clientId,
         requestId,
         spec: requireSpec(spec),
-        jobId: makeId('j', randomBytes),
-        seed: randomBytes(SEED_BYTES),
+        jobId: makeId('j', random),
+        seed: random(SEED_BYTES),
         tariff,
       };
       const { record, isNew } = await store.transaction((em) => submitJob(em, blobs, submission));

@@ -1,5 +1,4 @@
 // From the queue to the settlement: the parts, how they hang together, and their start and stop.
-import { randomBytes } from 'node:crypto';
 import { makeId } from '../../protocol/identity/ids.ts';
 import type { Blobs } from '../blobs/blobs.ts';
 import { CertificateChains } from '../bills/certificate-chains.ts';
@@ -41,6 +40,8 @@ export interface PlacementFleet {
 export interface PlacementOptions {
   readonly store: Store;
   readonly clock: Clock;
+  /** Cryptographically random bytes. */
+  readonly random: (bytes: number) => Uint8Array;
   readonly blobs: Pick<Blobs, 'put' | 'claimOutput' | 'endUses' | 'readAll'>;
   readonly fleet: PlacementFleet;
   readonly signer: Signer;
@@ -89,7 +90,7 @@ export async function openPlacement(options: PlacementOptions): Promise<Placemen
     signer,
     isolationSecret: options.isolationSecret,
     transferGraceMs: options.transferGraceMs ?? DEFAULT_TRANSFER_GRACE_MS,
-    newAttemptId: () => makeId('a', randomBytes),
+    newAttemptId: () => makeId('a', options.random),
     onError,
   });
   const acknowledgements = new Acknowledgements({ store, leases, clock });

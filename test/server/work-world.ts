@@ -135,6 +135,7 @@ export class WorkWorld {
       moduleCheck: this.#moduleCheck,
       announcements: this.announcements,
       clock,
+      random: randomBytes,
       tariff: {
         price: DEFAULT_PRICE,
         bounds: { defaults: DEFAULT_LIMITS, most: MAX_LIMITS },
@@ -171,6 +172,7 @@ export class WorkWorld {
     this.placement = await openPlacement({
       store,
       clock,
+      random: randomBytes,
       blobs,
       fleet,
       announcements,
