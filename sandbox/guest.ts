@@ -20,7 +20,7 @@ export interface Guest {
   /** The result; beyond its bound the guest ends. */
   readonly output: BoundedBytes;
   /** What was written to stdout and stderr in debug mode; beyond its bound it is cut. */
-  readonly logs: BoundedBytes;
+  readonly logs: Pick<BoundedBytes, 'append' | 'take'>;
   readonly grants: {
     readonly stdoutAsResult: boolean;
     readonly debugLogs: boolean;

@@ -12,6 +12,7 @@ import type { RunHeader } from './messages.ts';
 import type { ThreadNews, ThreadOrder } from './guest-thread.ts';
 import { MAX_INPUT_BYTES, MAX_MODULE_BYTES, SEED_BYTES } from './guest-run.ts';
 import { RESIDENT_WATCH_MS, maxResidentBytes } from './resident-bound.ts';
+import { SharedBytes } from '../shared-bytes.ts';
 import { SharedWords } from './shared-words.ts';
 import { EPOCH_MS, StopWord, isPastDeadline } from './stop.ts';
 
@@ -24,12 +25,21 @@ const EXIT = { PIPE_CLOSED: 0, THREAD_DIED: 70 } as const;
  */
 const THREAD_LIMITS = { stackSizeMb: 32, maxOldGenerationSizeMb: 512 };
 
+/** A person reads along: four times a second is live, and costs nothing. */
+const LOG_INTERVAL_MS = 250;
+
 const shared = new SharedWords();
 const thread = new Worker(
   new URL(`./guest-thread${extname(import.meta.filename)}`, import.meta.url),
   { workerData: shared.buffer, env: {}, stdout: true, resourceLimits: THREAD_LIMITS },
 );
-let run: { readonly epochs: number; callOffTicks?: () => void } | null = null;
+let run: {
+  readonly epochs: number;
+  readonly logs: SharedBytes | null;
+  sentLogBytes: number;
+  callOffTicks?: () => void;
+  callOffLogs?: () => void;
+} | null = null;
 /** The largest bound of all runs so far: what an earlier one held may not be given back yet. */
 let maxBytes = 0;
 let callOffWatch: (() => void) | undefined;
@@ -74,8 +84,17 @@ function keepDeadline(enteredNs: bigint): void {
   });
 }
 
+/** What the guest logged since the last time. What it logs at its end comes with its outcome. */
+function sendLogs(): void {
+  if (run === null || run.logs === null || run.logs.length === run.sentLogBytes) return;
+  const bytes = run.logs.take(run.sentLogBytes);
+  run.sentLogBytes += bytes.byteLength;
+  writeFrame(process.stdout, { kind: FrameKind.LOGS, header: {}, parts: [bytes] });
+}
+
 function endRun(): void {
   run?.callOffTicks?.();
+  run?.callOffLogs?.();
   callOffWatch?.();
   run = null;
 }
@@ -93,8 +112,15 @@ function watchMemory({ limits, inputBytes }: RunHeader): void {
 
 function obey({ kind, header, body }: Frame): void {
   if (kind === FrameKind.RUN) {
-    const order: ThreadOrder = { header: header as RunHeader, body };
-    run = { epochs: order.header.limits.epochs };
+    const { grants, limits } = header as RunHeader;
+    const logs = grants.debugLogs ? SharedBytes.create(limits.logBytes) : null;
+    const order: ThreadOrder = {
+      header: header as RunHeader,
+      body,
+      logs: logs?.buffer ?? null,
+    };
+    run = { epochs: limits.epochs, logs, sentLogBytes: 0 };
+    if (logs !== null) run.callOffLogs = realTimers.every(LOG_INTERVAL_MS, sendLogs);
     shared.reset();
     watchMemory(order.header);
     thread.postMessage(order, [body.buffer as ArrayBuffer]);

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import { realTimers } from './clock.ts';
+import { SharedBytes } from '../shared-bytes.ts';
 import { SharedWords } from './shared-words.ts';
 import { ModuleCache } from './module-cache.ts';
 import { ModuleRefused, checkEntry, prepareModule } from './prepared-module.ts';
@@ -17,6 +18,8 @@ import { runGuest } from './run-guest.ts';
 export interface ThreadOrder {
   readonly header: RunHeader;
   readonly body: Uint8Array;
+  /** Of SharedBytes, for what the guest logs; null where nobody wants logs. */
+  readonly logs: SharedArrayBuffer | null;
 }
 
 /** To the control thread. */
@@ -42,14 +45,14 @@ function tell(news: ThreadNews): void {
   port.postMessage(news);
 }
 
-port.on('message', ({ header, body }: ThreadOrder) => {
+port.on('message', ({ header, body, logs }: ThreadOrder) => {
   const spec = readRun(header, body);
   const prepared = prepare(header, spec);
   if (prepared === 'missing') {
     tell({ kind: 'moduleMissing' });
     return;
   }
-  const outcome = prepared instanceof ModuleRefused ? refusal(prepared) : run(prepared, spec);
+  const outcome = prepared instanceof ModuleRefused ? refusal(prepared) : run(prepared, spec, logs);
   tell({ kind: 'ended', ...outcomeFrame(outcome) });
   reclaim(outcome.peakMemoryPages);
 });
@@ -88,8 +91,13 @@ function prepare(header: RunHeader, spec: GuestSpec): PreparedModule | ModuleRef
   }
 }
 
-function run(prepared: PreparedModule, spec: GuestSpec): GuestOutcome {
+function run(
+  prepared: PreparedModule,
+  spec: GuestSpec,
+  logs: SharedArrayBuffer | null,
+): GuestOutcome {
   return runGuest(prepared, spec, {
+    logs: logs === null ? null : SharedBytes.of(logs),
     onEntry: () => tell({ kind: 'entered', atNs: realTimers.nowNs() }),
     onStopped: () => tell({ kind: 'stopped' }),
     onSleep: (sleptNs) => shared.setSleptNs(sleptNs),

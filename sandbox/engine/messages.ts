@@ -20,6 +20,8 @@ export const FrameKind = {
   STOPPED: 5,
   /** From the sandbox: how the guest ended. */
   OUTCOME: 6,
+  /** From the sandbox: what the guest logged since the last such frame; no header. */
+  LOGS: 7,
 } as const;
 
 /** 200 bytes of UTF-8, as a receipt takes: a module may import names of 100,000 bytes. */

@@ -5,7 +5,7 @@ import { realTimers } from './clock.ts';
 import type { Timers } from './clock.ts';
 import { checkSpec, endedWithout } from './guest-run.ts';
 import type { GuestOutcome, GuestSpec } from './guest-run.ts';
-import { SandboxProcess } from './sandbox-process.ts';
+import { SandboxProcess, type RunOptions } from './sandbox-process.ts';
 
 export interface SandboxPoolOptions {
   /** Processes at a time, and so guests at a time; each takes some 120 MB and what its guest asks for. */
@@ -58,17 +58,18 @@ export class SandboxPool {
    * taken. Resolves with how it ended, whatever a guest does; rejects with a RangeError for a spec that
    * no sandbox accepts, and with an Error once the pool is closed.
    * @param options.signal aborting it cancels: the guest stops at its next refill, or is killed
+   * @param options.onLogs told what the guest logs while it runs, some times a second
    */
   async run(
     isolationKey: string,
     spec: GuestSpec,
-    { signal }: { signal?: AbortSignal } = {},
+    { signal, onLogs }: RunOptions = {},
   ): Promise<GuestOutcome> {
     checkSpec(spec);
     const place = await this.#acquire(isolationKey, signal);
     if (place === undefined) return endedWithout('CANCELLED', 'KILLED');
     try {
-      const outcome = await place.process.run(spec, signal);
+      const outcome = await place.process.run(spec, { signal, onLogs });
       if (outcome.end === 'NODE_FAULT') this.#end(place);
       return outcome;
     } finally {

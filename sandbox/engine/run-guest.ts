@@ -17,6 +17,8 @@ import { STDERR, STDIN, STDOUT } from '../wasi/descriptors.ts';
 
 /** What a run tells the thread that controls it. */
 export interface RunHooks {
+  /** Takes what the guest logs; null in a run that keeps no logs. */
+  readonly logs: Guest['logs'] | null;
   /** The guest is entered: its deadline begins. */
   onEntry(): void;
   /** The guest has stopped; what follows is only counting up. */
@@ -65,7 +67,7 @@ function newWorld(meter: FuelMeter, spec: GuestSpec, hooks: RunHooks): World {
     stdinOffset: 0,
     openDescriptors: new Set([STDIN, STDOUT, STDERR]),
     output: new BoundedBytes(spec.limits.outputBytes),
-    logs: new BoundedBytes(spec.limits.logBytes),
+    logs: hooks.logs ?? new BoundedBytes(0),
     grants: spec.grants,
   };
 }

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcessByStdio } from 'node:child_process';
 import { dirname, extname, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
+import { BoundedBytes } from '../bounded-bytes.ts';
 import { FrameError, FrameReader, writeFrame } from './frames.ts';
 import type { Frame } from './frames.ts';
 import { endedWithout } from './guest-run.ts';
@@ -52,6 +53,16 @@ interface Running {
   readonly timers: Set<() => void>;
   stopAsked: StopEnd | null;
   wasModuleSent: boolean;
+  /** What came of the logs before the outcome. */
+  readonly logs: BoundedBytes;
+  readonly onLogs: ((bytes: Uint8Array) => void) | undefined;
+}
+
+export interface RunOptions {
+  /** Aborting it asks the guest to stop. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told what the guest logs while it runs, some times a second; the outcome has all of it. */
+  readonly onLogs?: ((bytes: Uint8Array) => void) | undefined;
 }
 
 export class SandboxProcess {
@@ -103,8 +114,8 @@ export class SandboxProcess {
     return this.#stderr;
   }
 
-  /** Runs one guest; one at a time. An abort of `signal` asks it to stop. */
-  async run(spec: GuestSpec, signal?: AbortSignal): Promise<GuestOutcome> {
+  /** Runs one guest; one at a time. */
+  async run(spec: GuestSpec, { signal, onLogs }: RunOptions = {}): Promise<GuestOutcome> {
     if (this.#running !== null) throw new Error('A sandbox process runs one guest at a time');
     if (this.#isDead) return endedWithout('NODE_FAULT', 'SANDBOX_DIED');
     const cancel = () => this.#cancel();
@@ -119,6 +130,8 @@ export class SandboxProcess {
           timers: new Set(),
           stopAsked: null,
           wasModuleSent: withModule,
+          logs: new BoundedBytes(spec.limits.logBytes),
+          onLogs,
         };
         this.#killAfter(spec.limits.epochs * EPOCH_MS + OVERHEAD_MS);
         this.#remember(moduleDigest);
@@ -194,8 +207,14 @@ export class SandboxProcess {
         for (const callOff of running.timers) callOff();
         this.#killAfter(OVERHEAD_MS);
         return;
+      case FrameKind.LOGS:
+        if (!running.logs.append(frame.body)) {
+          throw new FrameError(`A guest logs more than ${running.logs.maxBytes} bytes`);
+        }
+        running.onLogs?.(frame.body);
+        return;
       case FrameKind.OUTCOME:
-        this.#settle(readOutcome(frame, running.spec));
+        this.#settle(outcomeAfter(running.logs.take(), readOutcome(frame, running.spec)));
         return;
       default:
         throw new FrameError(`No sandbox sends frames of kind ${frame.kind}`);
@@ -212,8 +231,16 @@ export class SandboxProcess {
   #lost(): void {
     this.#isDead = true;
     const stop = this.#running?.stopAsked ?? null;
-    this.#settle(
-      stop === null ? endedWithout('NODE_FAULT', 'SANDBOX_DIED') : endedWithout(stop, 'KILLED'),
-    );
+    const ended =
+      stop === null ? endedWithout('NODE_FAULT', 'SANDBOX_DIED') : endedWithout(stop, 'KILLED');
+    // What was shown of the logs is all that is left of the run.
+    this.#settle({ ...ended, logs: this.#running?.logs.take() ?? ended.logs });
   }
+}
+
+/** Throws FrameError where the outcome takes back what was logged before. */
+function outcomeAfter(shown: Uint8Array, outcome: GuestOutcome): GuestOutcome {
+  const same = Buffer.compare(outcome.logs.subarray(0, shown.byteLength), shown) === 0;
+  if (!same) throw new FrameError('An outcome has other logs than were sent before');
+  return outcome;
 }
