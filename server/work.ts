@@ -14,7 +14,7 @@ import { contentsInRows } from './blobs/contents-in-rows.ts';
 import type { Revocations } from './certificates/revocations.ts';
 import type { Clock } from './clock.ts';
 import type { ServerConfig } from './config.ts';
-import { LocalAnnouncements } from './jobs/announcements.ts';
+import { LocalAnnouncements, type Announcements } from './jobs/announcements.ts';
 import { jobService } from './jobs/job-service.ts';
 import { ModuleCheck } from './jobs/module-check.ts';
 import { billingService } from './ledger/billing-service.ts';
@@ -23,6 +23,7 @@ import { earningsService } from './payouts/earnings-service.ts';
 import { openPlacement } from './placement/placement.ts';
 import type { ServiceImplementation } from './rpc/service.ts';
 import type { Secrets } from './secrets/secrets.ts';
+import type { Shared } from './shared.ts';
 import type { Stops } from './stops.ts';
 import type { Store } from './store/store.ts';
 
@@ -31,11 +32,21 @@ export interface WorkOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly store: Store;
+  readonly shared: Shared;
   readonly secrets: Secrets;
   readonly revocations: Revocations;
   readonly fleet: Fleet;
   /** Takes what has to be stopped, should a later part fail to start. */
   readonly stops: Stops;
+  /** What a simulation puts in the place of chance, wake-ups and the process that checks modules. */
+  readonly edges?: Partial<WorkEdges>;
+}
+
+export interface WorkEdges {
+  /** Cryptographically random bytes. */
+  readonly random: (bytes: number) => Uint8Array;
+  readonly announcements: Announcements;
+  readonly moduleCheck: Pick<ModuleCheck, 'check' | 'close'>;
 }
 
 /** Large contents, in the data folder. */
@@ -53,9 +64,11 @@ const TARIFF = {
 };
 
 export async function startWork(options: WorkOptions): Promise<readonly ServiceImplementation[]> {
-  const { config, clock, log, store, secrets, revocations, fleet, stops } = options;
+  const { config, clock, log, store, shared, secrets, revocations, fleet, stops } = options;
+  const { announcements } = shared;
   const onError = (doing: string, cause: unknown) => log.error({ err: cause }, doing);
-  const announcements = new LocalAnnouncements();
+  const announcements = options.edges?.announcements ?? new LocalAnnouncements();
+  const random = options.edges?.random ?? randomBytes;
 
   const blobs = openBlobs(options);
   stops.add(
@@ -63,13 +76,13 @@ export async function startWork(options: WorkOptions): Promise<readonly ServiceI
       blobs.sweep().catch((cause: unknown) => onError('erasing blobs that nobody uses', cause));
     }),
   );
-  const moduleCheck = new ModuleCheck(clock);
+  const moduleCheck = options.edges?.moduleCheck ?? new ModuleCheck(clock);
   stops.add(() => moduleCheck.close());
   const { baseIntervalMs, lostAfterIntervals } = config.heartbeat;
   const placement = await openPlacement({
     store,
     clock,
-    random: randomBytes,
+    random,
     blobs,
     fleet,
     signer: secrets.signer,
@@ -90,7 +103,7 @@ export async function startWork(options: WorkOptions): Promise<readonly ServiceI
       moduleCheck,
       announcements,
       clock,
-      random: randomBytes,
+      random,
       tariff: TARIFF,
     }),
     placement.service,
@@ -99,11 +112,11 @@ export async function startWork(options: WorkOptions): Promise<readonly ServiceI
   ];
 }
 
-function openBlobs({ config, clock, store }: WorkOptions): Blobs {
+function openBlobs({ config, clock, store, edges }: WorkOptions): Blobs {
   const limits = { ...DEFAULT_BLOB_LIMITS, maxClientBytes: config.limits.maxBlobBytesPerClient };
   const contents =
     store.kind === 'postgresql'
       ? contentsInRows(store)
       : contentsInFiles(join(config.dataDir, BLOB_FOLDER), limits.chunkBytes);
-  return createBlobs({ store, contents, clock, limits, random: randomBytes });
+  return createBlobs({ store, contents, clock, limits, random: edges?.random ?? randomBytes });
 }
