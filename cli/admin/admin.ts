@@ -7,7 +7,7 @@ import { creditCommand } from './credit.ts';
 import { nodeCommand, nodesCommand } from './nodes.ts';
 import { revokeCommand } from './revoke.ts';
 
-/** `gap-junction admin nodes|node|revoke|client issue|client list|credit|audit` */
+/** `gap-junction admin nodes|node|node cordon|node uncordon|node drain|revoke|client issue|client list|credit|audit` */
 export function adminCommand(): Command {
   const client = new Command('client')
     .description('clients and their certificates')

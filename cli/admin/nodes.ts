@@ -12,6 +12,7 @@ import { connected, withConnection, type ConnectionOptions } from '../connection
 import { CommandError } from '../failure.ts';
 import { digestText, enumText, print, printMessage, printTable, timeText } from '../output.ts';
 import { addPageOptions, tellNextPage, type PageOptions } from '../page.ts';
+import { cordonCommand, drainCommand, uncordonCommand } from './node-standing.ts';
 
 export function nodesCommand(): Command {
   return addPageOptions(withConnection(new Command('nodes')))
@@ -40,26 +41,33 @@ export function nodesCommand(): Command {
 }
 
 export function nodeCommand(): Command {
-  return withConnection(new Command('node'))
-    .description('one node')
-    .argument('<node>', 'its id, n-...')
-    .option('--json', 'print it as JSON')
-    .action(async (nodeId: string, options: ConnectionOptions & { json?: boolean }) => {
-      const { node } = await connected(options, (connection) =>
-        connection.client(NodeAdminService).getNode({ nodeId }),
-      );
-      if (node === undefined) throw new CommandError(`getting ${nodeId}: the answer is empty`);
-      if (options.json) return printMessage(NodeSchema, node);
-      print(`node         ${node.nodeId}`);
-      print(`account      ${node.stripeAccountId}`);
-      print(`standing     ${enumText(StandingSchema, node.standing)}`);
-      print(`liveness     ${enumText(LivenessSchema, node.liveness)}`);
-      print(`enrolled     ${timeText(node.enrolledAt)}`);
-      print(`last beat    ${timeText(node.lastBeatAt)}`);
-      print(
-        `certificate  until ${timeText(node.certificateExpiresAt)}, key ${digestText(node.keyId)}`,
-      );
-      print(`slots        ${node.slots}, leases ${node.leases}`);
-      print(`versions     agent ${node.agentVersion}, engine ${node.engineVersion}`);
-    });
+  return (
+    withConnection(new Command('node'))
+      .description('one node, and what work it is given')
+      // What stands after `cordon` is cordon's own.
+      .enablePositionalOptions()
+      .addCommand(cordonCommand())
+      .addCommand(uncordonCommand())
+      .addCommand(drainCommand())
+      .argument('<node>', 'its id, n-...')
+      .option('--json', 'print it as JSON')
+      .action(async (nodeId: string, options: ConnectionOptions & { json?: boolean }) => {
+        const { node } = await connected(options, (connection) =>
+          connection.client(NodeAdminService).getNode({ nodeId }),
+        );
+        if (node === undefined) throw new CommandError(`getting ${nodeId}: the answer is empty`);
+        if (options.json) return printMessage(NodeSchema, node);
+        print(`node         ${node.nodeId}`);
+        print(`account      ${node.stripeAccountId}`);
+        print(`standing     ${enumText(StandingSchema, node.standing)}`);
+        print(`liveness     ${enumText(LivenessSchema, node.liveness)}`);
+        print(`enrolled     ${timeText(node.enrolledAt)}`);
+        print(`last beat    ${timeText(node.lastBeatAt)}`);
+        print(
+          `certificate  until ${timeText(node.certificateExpiresAt)}, key ${digestText(node.keyId)}`,
+        );
+        print(`slots        ${node.slots}, leases ${node.leases}`);
+        print(`versions     agent ${node.agentVersion}, engine ${node.engineVersion}`);
+      })
+  );
 }

@@ -11,7 +11,7 @@ import {
 import { recordAudit } from '../audit/audit-store.ts';
 import { revokeCertificatesOf } from '../certificates/certificate-store.ts';
 import type { Revocations } from '../certificates/revocations.ts';
-import { notFound, unimplemented } from '../rpc/error.ts';
+import { notFound, RpcError } from '../rpc/error.ts';
 import { pageLimit, pageOf, readPageToken } from '../rpc/page.ts';
 import { callerOf, implement, type ServiceImplementation } from '../rpc/service.ts';
 import { databaseNowMs } from '../store/now.ts';
@@ -19,7 +19,7 @@ import type { Store } from '../store/store.ts';
 import type { Fleet } from './fleet.ts';
 import type { Node } from './node.entity.ts';
 import { countLeases, findNode, listNodes, lockStanding, setStanding } from './node-store.ts';
-import { nextStanding, type Standing } from './standing.ts';
+import { nextStanding, type Standing, type StandingEvent } from './standing.ts';
 
 export interface NodeAdminDeps {
   readonly store: Store;
@@ -47,20 +47,22 @@ export function nodeAdminService(deps: NodeAdminDeps): ServiceImplementation {
     },
 
     async getNode(request) {
-      const [node] = await messagesOf(deps, [await nodeOf(store, request.nodeId)]);
-      return { node };
+      return { node: await messageOf(deps, request.nodeId) };
     },
 
-    async cordonNode() {
-      throw unimplemented('CordonNode');
+    async cordonNode(request, context) {
+      const { operatorId } = callerOf(context, 'operator');
+      return { node: await changeStanding(deps, { ...request, event: 'cordon', operatorId }) };
     },
 
-    async uncordonNode() {
-      throw unimplemented('UncordonNode');
+    async uncordonNode(request, context) {
+      const { operatorId } = callerOf(context, 'operator');
+      return { node: await changeStanding(deps, { ...request, event: 'uncordon', operatorId }) };
     },
 
-    async drainNode() {
-      throw unimplemented('DrainNode');
+    async drainNode(request, context) {
+      const { operatorId } = callerOf(context, 'operator');
+      return { node: await changeStanding(deps, { ...request, event: 'drain', operatorId }) };
     },
 
     async revokeNode(request, context) {
@@ -84,10 +86,60 @@ export function nodeAdminService(deps: NodeAdminDeps): ServiceImplementation {
       fleet.standingChanged(nodeId, 'revoked');
       deps.revocations.announce(serials);
       fleet.certificatesRevoked(nodeId);
-      const [node] = await messagesOf(deps, [await nodeOf(store, nodeId)]);
-      return { node };
+      return { node: await messageOf(deps, nodeId) };
     },
   });
+}
+
+/** What an operator may ask for and take back; each has its own line in the audit log. */
+const ACTION = {
+  cordon: 'NODE_CORDONED',
+  uncordon: 'NODE_UNCORDONED',
+  drain: 'NODE_DRAINED',
+} as const satisfies Partial<Record<StandingEvent, string>>;
+
+/** Answers the node after it. Asked for again, it changes nothing and is audited no more. */
+async function changeStanding(
+  deps: NodeAdminDeps,
+  change: {
+    readonly nodeId: string;
+    readonly event: keyof typeof ACTION;
+    readonly reason: string;
+    readonly operatorId: string;
+  },
+): Promise<MessageInitShape<typeof NodeMessageSchema>> {
+  const { nodeId, event, reason, operatorId } = change;
+  const standing = await deps.store.transaction(async (em) => {
+    const before = await lockStanding(em, nodeId);
+    if (before === null) throw notFound('the node', nodeId);
+    const after = nextStanding(before, event);
+    if (after === null) {
+      throw new RpcError(
+        'FAILED_PRECONDITION',
+        'NODE_REVOKED',
+        `asking for a ${event} of '${nodeId}': it is revoked; its owner may enrol again with replace`,
+      );
+    }
+    if (after === before) return after;
+    await setStanding(em, nodeId, after);
+    await recordAudit(em, {
+      actor: `operator/${operatorId}`,
+      action: ACTION[event],
+      subject: nodeId,
+      details: { reason, standing_before: before },
+    });
+    return after;
+  });
+  deps.fleet.standingChanged(nodeId, standing);
+  return messageOf(deps, nodeId);
+}
+
+async function messageOf(
+  deps: NodeAdminDeps,
+  nodeId: string,
+): Promise<MessageInitShape<typeof NodeMessageSchema>> {
+  const [message] = await messagesOf(deps, [await nodeOf(deps.store, nodeId)]);
+  return message!;
 }
 
 async function nodeOf(store: Store, nodeId: string): Promise<Node> {
@@ -127,6 +179,7 @@ async function messagesOf(
 
 const STANDING: Readonly<Record<Standing, StandingMessage>> = {
   enrolled: StandingMessage.ENROLLED,
+  cordoned: StandingMessage.CORDONED,
   draining: StandingMessage.DRAINING,
   revoked: StandingMessage.REVOKED,
 };
