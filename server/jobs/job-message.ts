@@ -54,7 +54,12 @@ export function jobMessage({ job, terms, result }: JobRecord): MessageInitShape<
     limits: terms.limits,
     price: priceMessage(terms.price),
     holdMicrocents: terms.holdMicrocents,
-    cancelRequested: job.cancelRequested,
+    cancelRequested: job.cancelReason !== null,
+    cancelReason: job.cancelReason ?? '',
+    priority: terms.priority,
+    constraints: terms.constraints,
+    queueTimeoutMs: BigInt(terms.queueTimeoutMs),
+    totalTimeoutMs: BigInt(terms.totalTimeoutMs ?? 0),
     submittedAt: timestampFromMs(job.submittedMs),
     attempts: job.attempts.map(attemptMessage),
     ...(state.kind === 'ended' && {
@@ -77,6 +82,7 @@ function attemptMessage(attempt: Attempt): MessageInitShape<typeof AttemptSchema
     nodeId: attempt.nodeId,
     state: ATTEMPT_STATES[state.kind],
     leasedAt: timestampFromMs(attempt.leasedMs),
+    progressFuel: attempt.progressFuel,
     ...('endedMs' in state && { endedAt: timestampFromMs(state.endedMs) }),
     ...('failure' in state && { failure: state.failure }),
   };

@@ -1,4 +1,5 @@
 import type { Limits } from '#gen/gapjunction/job/v1/bill_pb';
+import type { IsolationLevel } from '#gen/gapjunction/job/v1/isolation_pb';
 import type { PriceRates } from '../../protocol/bill/price.ts';
 import type { Job } from './jobs.ts';
 
@@ -23,6 +24,21 @@ export interface JobTerms {
   /** 32 random bytes, equal in each attempt. */
   readonly seed: Uint8Array;
   readonly holdMicrocents: bigint;
+  /** 0 to 9: among the queued jobs of one client, the higher comes first. */
+  readonly priority: number;
+  readonly constraints: JobConstraints;
+  readonly queueTimeoutMs: number;
+  readonly totalTimeoutMs: number | null;
+  /** The `x-request-id` of the call that submitted it, for logs. */
+  readonly submitRequestId: string;
+}
+
+/** Which nodes may run a job. */
+export interface JobConstraints {
+  /** The node has each of these labels with this value. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** At least this; UNSPECIFIED: any. */
+  readonly isolationLevel: IsolationLevel;
 }
 
 /** The fields of the contract's Limits; its messages fit. */

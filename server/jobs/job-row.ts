@@ -1,17 +1,20 @@
 // How a job reads in SQL: one statement answers the job and its attempts. Integers travel as text, since
 // the two databases disagree on what a bigint is in JavaScript.
-import type { Attempt, AttemptState, End, Job, JobState } from './jobs.ts';
+import type { IsolationLevel } from '#gen/gapjunction/job/v1/isolation_pb';
+import type { Attempt, AttemptState, CancelReason, End, Job, JobState } from './jobs.ts';
 import type { EntryName, JobRecord } from './job-record.ts';
 
 /** What `apply` needs of a job, over `job j`; `now_ms` is the database's clock in this statement. */
 export const LIFE_COLUMNS = `
-  j.job_id, j.client_id, j.state, j.revision::text, j.cancel_requested, j.module_digest,
-  j.input_digest, j.submitted_ms::text, j."end", j.end_detail, j.ended_ms::text,
+  j.job_id, j.client_id, j.state, j.revision::text, j.cancel_reason, j.module_digest,
+  j.input_digest, j.submitted_ms::text, j.queued_ms::text, j.queue_timeout_ms::text,
+  j.total_timeout_ms::text, j."end", j.end_detail, j.ended_ms::text,
   gap_junction_now_ms()::text as now_ms,
   coalesce((select jsonb_agg(jsonb_build_object(
       'attemptId', a.attempt_id, 'nodeId', a.node_id, 'fence', a.fence, 'state', a.state,
       'leasedMs', a.leased_ms, 'acknowledgeByMs', a.acknowledge_by_ms,
-      'leaseEndMs', a.lease_end_ms, 'endedMs', a.ended_ms, 'failure', a.failure) order by a.fence)
+      'leaseEndMs', a.lease_end_ms, 'endedMs', a.ended_ms, 'failure', a.failure,
+      'progressFuel', a.progress_fuel::text) order by a.fence)
     from attempt a where a.job_id = j.job_id), '[]')::text as attempts`;
 
 /** The whole job. */
@@ -22,17 +25,21 @@ export const JOB_COLUMNS = `${LIFE_COLUMNS},
   j.profile_digest, j.price_base_microcents::text, j.price_per_mib_module_microcents::text,
   j.price_per_mib_io_microcents::text, j.price_per_million_fuel_microcents::text,
   j.price_share_basis_points, j.seed, j.hold_microcents::text, j.fuel::text,
-  j.charge_microcents::text, j.output_digest, j.output_bytes::text`;
+  j.charge_microcents::text, j.output_digest, j.output_bytes::text, j.priority,
+  j.required_labels::text, j.least_isolation_level, j.submit_request_id`;
 
 export interface LifeSqlRow {
   readonly job_id: string;
   readonly client_id: string;
   readonly state: JobState['kind'];
   readonly revision: string;
-  readonly cancel_requested: boolean;
+  readonly cancel_reason: CancelReason | null;
   readonly module_digest: Uint8Array;
   readonly input_digest: Uint8Array;
   readonly submitted_ms: string;
+  readonly queued_ms: string;
+  readonly queue_timeout_ms: string;
+  readonly total_timeout_ms: string | null;
   readonly end: End | null;
   readonly end_detail: string | null;
   readonly ended_ms: string | null;
@@ -66,6 +73,10 @@ export interface JobSqlRow extends LifeSqlRow {
   readonly charge_microcents: string | null;
   readonly output_digest: Uint8Array | null;
   readonly output_bytes: string | null;
+  readonly priority: number;
+  readonly required_labels: string;
+  readonly least_isolation_level: IsolationLevel;
+  readonly submit_request_id: string;
 }
 
 interface AttemptJson {
@@ -78,11 +89,13 @@ interface AttemptJson {
   readonly leaseEndMs: number;
   readonly endedMs: number | null;
   readonly failure: string | null;
+  readonly progressFuel: string | null;
 }
 
 export function jobRecordOf(row: JobSqlRow): JobRecord {
+  const job = jobOf(row);
   return {
-    job: jobOf(row),
+    job,
     terms: {
       requestId: row.request_id,
       bodyDigest: row.body_digest,
@@ -111,6 +124,14 @@ export function jobRecordOf(row: JobSqlRow): JobRecord {
       },
       seed: row.seed,
       holdMicrocents: BigInt(row.hold_microcents),
+      priority: row.priority,
+      constraints: {
+        labels: JSON.parse(row.required_labels) as Record<string, string>,
+        isolationLevel: row.least_isolation_level,
+      },
+      queueTimeoutMs: job.queueTimeoutMs,
+      totalTimeoutMs: job.totalTimeoutMs,
+      submitRequestId: row.submit_request_id,
     },
     result:
       row.fuel === null ||
@@ -133,8 +154,11 @@ export function jobOf(row: LifeSqlRow): Job {
     clientId: row.client_id,
     revision: BigInt(row.revision),
     state: stateOf(row),
-    cancelRequested: row.cancel_requested,
+    cancelReason: row.cancel_reason,
     submittedMs: Number(row.submitted_ms),
+    queuedMs: Number(row.queued_ms),
+    queueTimeoutMs: Number(row.queue_timeout_ms),
+    totalTimeoutMs: row.total_timeout_ms === null ? null : Number(row.total_timeout_ms),
     attempts: (JSON.parse(row.attempts) as AttemptJson[]).map(attemptOf),
   };
 }
@@ -161,8 +185,12 @@ function stateOf(row: LifeSqlRow): JobState {
 }
 
 function attemptOf(json: AttemptJson): Attempt {
-  const { state, endedMs, failure, ...rest } = json;
-  return { ...rest, state: attemptStateOf(state, endedMs ?? 0, failure ?? '') };
+  const { state, endedMs, failure, progressFuel, ...rest } = json;
+  return {
+    ...rest,
+    state: attemptStateOf(state, endedMs ?? 0, failure ?? ''),
+    progressFuel: BigInt(progressFuel ?? 0),
+  };
 }
 
 function attemptStateOf(

@@ -88,6 +88,7 @@ export function jobService(deps: JobServiceDeps): ServiceImplementation {
         clientId,
         requestId,
         spec: requireSpec(spec),
+        submitRequestId: context.requestId,
         jobId: makeId('j', random),
         seed: random(SEED_BYTES),
         tariff,

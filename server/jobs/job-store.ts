@@ -1,21 +1,24 @@
 // Reading and writing jobs. To change one: lockJobs, `apply` of jobs.ts, saveJobs, in one transaction.
 import { query } from '../store/query.ts';
 import type { EntityManager } from '../store/store.ts';
-import type { Job, JobState } from './jobs.ts';
+import { queueEndMs, type Job, type JobState } from './jobs.ts';
 import type { JobRecord, JobResult, JobTerms } from './job-record.ts';
 import { JOB_COLUMNS, jobRecordOf, type JobSqlRow } from './job-row.ts';
 
 const INSERT = `
   insert into job (
-    job_id, client_id, request_id, body_digest, state, revision, cancel_requested,
+    job_id, client_id, request_id, body_digest, state, revision,
     module_digest, module_bytes, input_digest, input_bytes, entry, stdout_as_result, debug_logs,
     fuel_limit, deadline_epochs, memory_limit_bytes, output_limit_bytes, log_limit_bytes,
     profile, profile_digest, price_base_microcents, price_per_mib_module_microcents,
     price_per_mib_io_microcents, price_per_million_fuel_microcents, price_share_basis_points,
-    seed, hold_microcents, submitted_ms)
-  values ($1, $2, $3, $4, 'queued', 1, false, $5, $6::bigint, $7, $8::bigint, $9, $10, $11,
+    seed, hold_microcents, priority, required_labels, least_isolation_level, queue_timeout_ms,
+    total_timeout_ms, submit_request_id, submitted_ms, queued_ms, queue_end_ms)
+  select $1, $2, $3, $4, 'queued', 1, $5, $6::bigint, $7, $8::bigint, $9, $10, $11,
     $12::bigint, $13::int, $14::bigint, $15::bigint, $16::bigint, $17, $18, $19::bigint, $20::bigint,
-    $21::bigint, $22::bigint, $23::int, $24, $25::bigint, gap_junction_now_ms())
+    $21::bigint, $22::bigint, $23::int, $24, $25::bigint, $26::int, $27::jsonb, $28::int, $29::bigint,
+    $30::bigint, $31, now_ms, now_ms, now_ms + least($29::bigint, $30::bigint)
+  from gap_junction_now_ms() as now_ms
   on conflict (client_id, request_id) do nothing
   returning submitted_ms::text`;
 
@@ -51,15 +54,25 @@ export async function insertJob(
     price.shareBasisPoints,
     terms.seed,
     terms.holdMicrocents,
+    terms.priority,
+    JSON.stringify(terms.constraints.labels),
+    terms.constraints.isolationLevel,
+    terms.queueTimeoutMs,
+    terms.totalTimeoutMs,
+    terms.submitRequestId,
   ]);
   if (rows[0] === undefined) return null;
+  const submittedMs = Number(rows[0].submitted_ms);
   const job: Job = {
     jobId,
     clientId,
     revision: 1n,
     state: { kind: 'queued' },
-    cancelRequested: false,
-    submittedMs: Number(rows[0].submitted_ms),
+    cancelReason: null,
+    submittedMs,
+    queuedMs: submittedMs,
+    queueTimeoutMs: terms.queueTimeoutMs,
+    totalTimeoutMs: terms.totalTimeoutMs,
     attempts: [],
   };
   return { job, terms, result: null };
@@ -169,14 +182,15 @@ export interface JobChange {
  */
 export const SAVE_JOBS = `
   job_change as (
-    update job j set state = c.state, revision = c.revision, cancel_requested = c.cancel_requested,
+    update job j set state = c.state, revision = c.revision, cancel_reason = c.cancel_reason,
+        queued_ms = c.queued_ms, queue_end_ms = c.queue_end_ms,
         "end" = c."end", end_detail = c.end_detail, ended_ms = c.ended_ms,
         fuel = coalesce(c.fuel, j.fuel),
         charge_microcents = coalesce(c.charge_microcents, j.charge_microcents),
         output_digest = coalesce(decode(c.output_digest, 'hex'), j.output_digest),
         output_bytes = coalesce(c.output_bytes, j.output_bytes)
       from jsonb_to_recordset($1::jsonb) as c (job_id text, state text, revision bigint,
-        cancel_requested boolean, "end" text, end_detail text, ended_ms bigint, fuel bigint,
+        cancel_reason text, queued_ms bigint, queue_end_ms bigint, "end" text, end_detail text, ended_ms bigint, fuel bigint,
         charge_microcents bigint, output_digest text, output_bytes bigint)
      where j.job_id = c.job_id and j.revision = c.revision - 1
     returning j.job_id
@@ -215,13 +229,16 @@ export function requireAllSaved(changes: readonly JobChange[], saved: number): v
   }
 }
 
-function jobJson({ job: { jobId, state, revision, cancelRequested }, result }: JobChange) {
+function jobJson({ job, result }: JobChange) {
+  const { jobId, state, revision, cancelReason, queuedMs } = job;
   const isOver = state.kind === 'settling' || state.kind === 'ended';
   return {
     job_id: jobId,
     state: state.kind,
     revision: String(revision),
-    cancel_requested: cancelRequested,
+    cancel_reason: cancelReason,
+    queued_ms: queuedMs,
+    queue_end_ms: queueEndMs(job),
     end: isOver ? state.end : null,
     end_detail: isOver ? state.endDetail : null,
     ended_ms: isOver ? state.endedMs : null,

@@ -1,5 +1,6 @@
 // What a client asks for becomes the terms of a job. Pure.
 import { Entry, Grant, type Price } from '#gen/gapjunction/job/v1/bill_pb';
+import { IsolationLevel } from '#gen/gapjunction/job/v1/isolation_pb';
 import type { JobSpec } from '#gen/gapjunction/job/v1/job_pb';
 import { lengthPrefixed, utf8 } from '../../protocol/bytes.ts';
 import { fillLimits, type LimitValues } from '../../protocol/bill/limits.ts';
@@ -7,7 +8,7 @@ import { digest, digestOf } from '../../protocol/bill/digest.ts';
 import { chargeMicrocents, holdMicrocents, type PriceRates } from '../../protocol/bill/price.ts';
 import { RpcError } from '../rpc/error.ts';
 import { PAGE_BYTES, type Module } from './module.ts';
-import type { EntryName, JobLimits } from './job-record.ts';
+import type { EntryName, JobLimits, JobTerms } from './job-record.ts';
 
 export type SpecInput =
   | { readonly kind: 'inline'; readonly bytes: Uint8Array; readonly digest: Uint8Array }
@@ -77,6 +78,27 @@ export function grantsOf({ grants }: JobSpec): { stdoutAsResult: boolean; debugL
   };
 }
 
+/** A job that waits for longer finds no node any more that its client still counts on. */
+export const DEFAULT_QUEUE_TIMEOUT_MS = 3_600_000;
+
+/** Which nodes may run it, when, and for how long. What is 0 or left out takes its default. */
+export function placementTermsOf({
+  priority,
+  constraints,
+  queueTimeoutMs,
+  totalTimeoutMs,
+}: JobSpec): Pick<JobTerms, 'priority' | 'constraints' | 'queueTimeoutMs' | 'totalTimeoutMs'> {
+  return {
+    priority,
+    constraints: {
+      labels: constraints?.labels ?? {},
+      isolationLevel: constraints?.isolationLevel ?? IsolationLevel.UNSPECIFIED,
+    },
+    queueTimeoutMs: queueTimeoutMs === 0n ? DEFAULT_QUEUE_TIMEOUT_MS : Number(queueTimeoutMs),
+    totalTimeoutMs: totalTimeoutMs === 0n ? null : Number(totalTimeoutMs),
+  };
+}
+
 /**
  * Names what was asked for: the same for every way to say the same (inline or uploaded input, grants in
  * any order, a limit of 0 or left out), so that only another job counts as another body. Defaults are not
@@ -94,12 +116,20 @@ export function bodyDigest(spec: JobSpec, inputDigest: Uint8Array): Uint8Array {
     limits?.memoryBytes ?? 0,
     limits?.outputBytes ?? 0,
     limits?.logBytes ?? 0,
+    spec.priority,
+    spec.constraints?.isolationLevel ?? IsolationLevel.UNSPECIFIED,
+    spec.queueTimeoutMs,
+    spec.totalTimeoutMs,
   ];
+  const labels = Object.entries(spec.constraints?.labels ?? {}).toSorted(([a], [b]) =>
+    a < b ? -1 : 1,
+  );
   return digestOf(
-    utf8('gap-junction/job-body/v1\n'),
+    utf8('gap-junction/job-body/v2\n'),
     lengthPrefixed(spec.moduleDigest),
     lengthPrefixed(inputDigest),
-    utf8(numbers.join(',')),
+    utf8(`${numbers.join(',')}\n`),
+    ...labels.flat().map((text) => lengthPrefixed(utf8(text))),
   );
 }
 

@@ -6,6 +6,14 @@ export const JobSchema = defineEntity({
   indexes: [
     // The queue, oldest first.
     { properties: ['state', 'submittedMs', 'jobId'] },
+    // The queued jobs that waited for too long.
+    { properties: ['state', 'queueEndMs'] },
+    // What ended jobs left, oldest first, as long as it is kept.
+    {
+      name: 'job_kept_index',
+      properties: ['endedMs'],
+      where: `state = 'ended' and erased_ms is null`,
+    },
     // A client's jobs, newest first.
     { properties: ['clientId', 'submittedMs', 'jobId'] },
   ],
@@ -19,7 +27,8 @@ export const JobSchema = defineEntity({
     /** `settling`: the receipt is accepted and paid, its settlement not signed yet. */
     state: p.enum(['queued', 'running', 'settling', 'ended'] as const),
     revision: p.bigint('bigint'),
-    cancelRequested: p.boolean(),
+    /** Why a stop was asked for. */
+    cancelReason: p.enum(['CLIENT', 'TOTAL_TIMEOUT'] as const).nullable(),
     moduleDigest: p.blob(),
     moduleBytes: p.bigint('bigint'),
     inputDigest: p.blob(),
@@ -43,6 +52,21 @@ export const JobSchema = defineEntity({
     seed: p.blob(),
     holdMicrocents: p.bigint('bigint'),
     submittedMs: p.bigint('number'),
+    /** The `x-request-id` of the call that submitted it. */
+    submitRequestId: p.text(),
+    /** 0 to 9: among the queued jobs of one client, the higher comes first. */
+    priority: p.integer(),
+    /** A node that runs it has each of these labels with this value. */
+    requiredLabels: p.json<Record<string, string>>(),
+    /** The number of the contract's IsolationLevel, each more than the one before; 0 where any will do. */
+    leastIsolationLevel: p.integer(),
+    queueTimeoutMs: p.bigint('number'),
+    /** From its submission; null for none. */
+    totalTimeoutMs: p.bigint('number').nullable(),
+    /** When it was queued last: each wait counts anew. */
+    queuedMs: p.bigint('number'),
+    /** Still queued then, it ends: the earlier end of the two timeouts. */
+    queueEndMs: p.bigint('number'),
     /** The name of the contract's JobEnd. Known from `settling` on. */
     end: p.text().nullable(),
     endDetail: p.text().nullable(),
@@ -51,6 +75,10 @@ export const JobSchema = defineEntity({
     chargeMicrocents: p.bigint('bigint').nullable(),
     outputDigest: p.blob().nullable(),
     outputBytes: p.bigint('bigint').nullable(),
+    /** When its client said that it has what it wants. */
+    outputAcknowledgedMs: p.bigint('number').nullable(),
+    /** When input, output and logs were given up. */
+    erasedMs: p.bigint('number').nullable(),
   },
 });
 

@@ -13,6 +13,18 @@
 /** A job is tried so often at most, where nothing else is configured: what fails three times fails always. */
 export const DEFAULT_MAX_ATTEMPTS = 3;
 
+/**
+ * A lease whose order no node acknowledged is not a try: the job was never run. But a job is leased so
+ * often at most, lest one whose orders get lost each time goes round for ever.
+ */
+export const MAX_LEASES = 10;
+
+/** Why a job is to be stopped: the first reason stays. */
+export type CancelReason = 'CLIENT' | 'TOTAL_TIMEOUT';
+
+/** The failure of an attempt whose order no node acknowledged in time. */
+export const NOT_ACKNOWLEDGED = 'NOT_ACKNOWLEDGED';
+
 /** Names of the contract's JobEnd. */
 export type End =
   | 'SUCCEEDED'
@@ -55,6 +67,8 @@ export interface Attempt {
   readonly acknowledgeByMs: number;
   readonly leaseEndMs: number;
   readonly state: AttemptState;
+  /** What its guest has burnt, as its node last said. */
+  readonly progressFuel: bigint;
 }
 
 export interface Job {
@@ -63,8 +77,14 @@ export interface Job {
   /** Rises with each change. */
   readonly revision: bigint;
   readonly state: JobState;
-  readonly cancelRequested: boolean;
+  readonly cancelReason: CancelReason | null;
   readonly submittedMs: number;
+  /** When it was queued last. */
+  readonly queuedMs: number;
+  /** It waits for so long at most, each time. */
+  readonly queueTimeoutMs: number;
+  /** From its submission to its end, over all attempts; null for none. */
+  readonly totalTimeoutMs: number | null;
   /** First to last. */
   readonly attempts: readonly Attempt[];
 }
@@ -89,7 +109,8 @@ export type JobEvent =
       readonly endDetail: string;
     }
   | { readonly kind: 'cancel' }
-  | { readonly kind: 'time-out-of-queue' };
+  /** Time passed: what waited for too long ends, what runs for too long is stopped. */
+  | { readonly kind: 'tick' };
 
 export type Outcome =
   | {
@@ -121,10 +142,8 @@ export function apply(job: Job, event: JobEvent, nowMs: number): Outcome {
       return acceptReceipt(job, event, nowMs);
     case 'cancel':
       return cancel(job, nowMs);
-    case 'time-out-of-queue':
-      return job.state.kind === 'queued'
-        ? endWithoutBill(job, { end: 'QUEUE_TIMEOUT', endDetail: '', endedMs: nowMs })
-        : refused('NOT_QUEUED');
+    case 'tick':
+      return tick(job, nowMs);
     default:
       return event satisfies never;
   }
@@ -136,8 +155,10 @@ function lease(
   nowMs: number,
 ): Outcome {
   if (job.state.kind !== 'queued') return refused('NOT_QUEUED');
+  if (nowMs >= queueEndMs(job)) return refused('TOO_LATE');
   const attempt: Attempt = {
     ...terms,
+    progressFuel: 0n,
     fence: job.attempts.length + 1,
     leasedMs: nowMs,
     state: { kind: 'leased' },
@@ -166,7 +187,7 @@ function failAttempt(
   });
   const end = endAfterFailure({ ...job, attempts }, maxAttempts);
   return end === null
-    ? changed(job, { attempts, state: { kind: 'queued' } })
+    ? changed(job, { attempts, state: { kind: 'queued' }, queuedMs: nowMs })
     : endWithoutBill({ ...job, attempts }, { ...end, endedMs: nowMs });
 }
 
@@ -176,12 +197,13 @@ function endAfterFailure(
   maxAttempts: number,
 ): Pick<EndOfJob, 'end' | 'endDetail'> | null {
   const failure = failureOf(job.attempts.at(-1));
-  if (job.cancelRequested) return { end: 'CANCELLED', endDetail: '' };
+  if (job.cancelReason !== null) return { end: 'CANCELLED', endDetail: '' };
   // One node may lie about a module or be broken; two that agree are believed.
   const { code, words } = partsOf(failure);
   const invalid = { end: 'INVALID_MODULE', endDetail: words } as const;
   if (nodesThatFailedWith(job, 'INVALID_MODULE').size >= 2) return invalid;
-  if (job.attempts.length < maxAttempts) return null;
+  const tries = job.attempts.filter((attempt) => failureOf(attempt) !== NOT_ACKNOWLEDGED).length;
+  if (tries < maxAttempts && job.attempts.length < MAX_LEASES) return null;
   return code === 'INVALID_MODULE' ? invalid : { end: 'NODE_FAULT', endDetail: failure };
 }
 
@@ -202,17 +224,50 @@ function cancel(job: Job, nowMs: number): Outcome {
   switch (job.state.kind) {
     case 'queued':
       return endWithoutBill(
-        { ...job, cancelRequested: true },
+        { ...job, cancelReason: 'CLIENT' },
         { end: 'CANCELLED', endDetail: '', endedMs: nowMs },
       );
     case 'running':
-      return job.cancelRequested ? { kind: 'unchanged' } : changed(job, { cancelRequested: true });
+      return requestCancel(job, 'CLIENT');
     case 'settling':
     case 'ended':
       return { kind: 'unchanged' };
     default:
       return job.state satisfies never;
   }
+}
+
+function requestCancel(job: Job, cancelReason: CancelReason): Outcome {
+  return job.cancelReason === null ? changed(job, { cancelReason }) : { kind: 'unchanged' };
+}
+
+function tick(job: Job, nowMs: number): Outcome {
+  switch (job.state.kind) {
+    case 'queued':
+      return nowMs >= queueEndMs(job)
+        ? endWithoutBill(job, { end: 'QUEUE_TIMEOUT', endDetail: '', endedMs: nowMs })
+        : { kind: 'unchanged' };
+    case 'running':
+      return nowMs >= totalEndMs(job) ? requestCancel(job, 'TOTAL_TIMEOUT') : { kind: 'unchanged' };
+    case 'settling':
+    case 'ended':
+      return { kind: 'unchanged' };
+    default:
+      return job.state satisfies never;
+  }
+}
+
+/** When a job that is still queued ends: the earlier end of its two timeouts. */
+export function queueEndMs(
+  job: Pick<Job, 'queuedMs' | 'queueTimeoutMs' | 'submittedMs' | 'totalTimeoutMs'>,
+): number {
+  return Math.min(job.queuedMs + job.queueTimeoutMs, totalEndMs(job));
+}
+
+function totalEndMs(job: Pick<Job, 'submittedMs' | 'totalTimeoutMs'>): number {
+  return job.totalTimeoutMs === null
+    ? Number.POSITIVE_INFINITY
+    : job.submittedMs + job.totalTimeoutMs;
 }
 
 /** The nodes of the failed attempts: chosen again only when there is no other. */

@@ -15,6 +15,7 @@ import {
   grantsOf,
   inputOf,
   limitsOf,
+  placementTermsOf,
   quote,
   type LimitBounds,
   type Quote,
@@ -93,6 +94,8 @@ export interface Submission {
   readonly requestId: string;
   readonly spec: JobSpec;
   readonly jobId: string;
+  /** The call's `x-request-id`. */
+  readonly submitRequestId: string;
   /** 32 random bytes. */
   readonly seed: Uint8Array;
   readonly tariff: JobTariff;
@@ -107,7 +110,7 @@ export async function submitJob(
   blobs: SubmissionBlobs,
   submission: Submission,
 ): Promise<{ readonly record: JobRecord; readonly isNew: boolean }> {
-  const { clientId, requestId, spec, jobId, seed, tariff } = submission;
+  const { clientId, requestId, spec, jobId, submitRequestId, seed, tariff } = submission;
   const input = inputOf(spec);
   const body = bodyDigest(spec, input.digest);
   const digest = spec.moduleDigest;
@@ -134,6 +137,8 @@ export async function submitJob(
       price: tariff.price,
       seed,
       holdMicrocents,
+      ...placementTermsOf(spec),
+      submitRequestId,
     },
   });
   if (record === null) {

@@ -72,8 +72,8 @@ export async function insertNode(
     em,
     `insert into node (node_id, account_id, standing, enrolled_ms, renewal_counter, key_id, certificate,
        issuer_certificate, certificate_serial, certificate_not_after_ms, slots, agent_version,
-       engine_version, resident_memory_bytes, fuel_since_start)
-     values ($1, $2, 'enrolled', gap_junction_now_ms(), 0, $3, $4, $5, $6, $7, 0, '', '', 0, 0)
+       engine_version, resident_memory_bytes, fuel_since_start, labels, isolation_level)
+     values ($1, $2, 'enrolled', gap_junction_now_ms(), 0, $3, $4, $5, $6, $7, 0, '', '', 0, 0, '{}', 'PROCESS')
      on conflict (account_id) do nothing returning node_id`,
     [
       node.nodeId,

@@ -29,6 +29,10 @@ export const NodeSchema = defineEntity({
     engineVersion: p.text(),
     residentMemoryBytes: p.bigint('bigint'),
     fuelSinceStart: p.bigint('bigint'),
+    /** What the owner says of the machine; nobody checks it. */
+    labels: p.json<Record<string, string>>(),
+    /** As its agent last introduced itself. */
+    isolationLevel: p.enum(['PROCESS', 'NAMESPACES'] as const),
   },
 });
 

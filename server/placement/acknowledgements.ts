@@ -112,7 +112,7 @@ export class Acknowledgements {
           // Said twice in one batch, it is written once.
           byAttempt.set(attemptId, outcome.job);
         }
-        return { kind: 'held', cancelRequested: job.cancelRequested };
+        return { kind: 'held', cancelRequested: job.cancelReason !== null };
       });
       await saveJobs(em, saved);
       // Placement passes over a job that is locked: who locked a queued one has to wake it.

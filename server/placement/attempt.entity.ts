@@ -29,6 +29,8 @@ export const AttemptSchema = defineEntity({
     /** The key that the receipt is to be signed under, and its certificates. */
     nodeKeyId: p.blob(),
     nodeChainDigest: p.blob(),
+    /** What its guest has burnt, as its node last said; a few seconds late. */
+    progressFuel: p.bigint('bigint').nullable(),
     /** Of the receipt that ended this attempt, paid or not. */
     receiptDigest: p.blob().nullable(),
   },

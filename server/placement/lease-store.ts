@@ -122,7 +122,7 @@ interface OpenLeaseRow {
 
 const SELECT_OPEN = `
   select a.attempt_id, a.job_id, a.node_id, a.state, a.leased_ms::text, a.acknowledge_by_ms::text,
-         a.lease_end_ms::text, j.cancel_requested
+         a.lease_end_ms::text, j.cancel_reason is not null as cancel_requested
     from attempt a join job j on j.job_id = a.job_id
    where a.state in ('leased', 'acknowledged')`;
 
@@ -210,17 +210,20 @@ export async function takeOrdersToResend(
   }));
 }
 
-/** The queued jobs that have waited for longer. */
-export async function readJobsQueuedBefore(
-  em: EntityManager,
-  queueTimeoutMs: number,
-): Promise<readonly string[]> {
+/** One sweep ends or stops at most so many jobs: as many as a statement writes in a few milliseconds. */
+const MAX_OVERDUE_JOBS = 100;
+
+/** The jobs that wait for too long, and those that run for too long and were not told so. */
+export async function readOverdueJobs(em: EntityManager): Promise<readonly string[]> {
   const rows = await query<{ job_id: string }>(
     em,
-    `select job_id from job
-      where state = 'queued' and submitted_ms < gap_junction_now_ms() - $1::bigint
-      order by submitted_ms, job_id limit 100`,
-    [queueTimeoutMs],
+    `(select job_id from job, gap_junction_now_ms() as now_ms
+       where state = 'queued' and queue_end_ms <= now_ms limit $1::int)
+     union all
+     (select job_id from job, gap_junction_now_ms() as now_ms
+       where state = 'running' and cancel_reason is null
+         and submitted_ms + total_timeout_ms <= now_ms limit $1::int)`,
+    [MAX_OVERDUE_JOBS],
   );
   return rows.map(({ job_id }) => job_id);
 }

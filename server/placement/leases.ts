@@ -1,9 +1,9 @@
 import { sameBytes } from '../../protocol/bill/digest.ts';
-import { type Announcements, jobTopic, QUEUE_TOPIC } from '../jobs/announcements.ts';
+import { type Announcements, jobTopic, nodeTopic, QUEUE_TOPIC } from '../jobs/announcements.ts';
 import type { Blobs } from '../blobs/blobs.ts';
 import { saveChanges } from '../jobs/job-end-store.ts';
 import { lockJobs } from '../jobs/job-store.ts';
-import { apply, type Job, type JobEvent } from '../jobs/jobs.ts';
+import { apply, currentAttempt, type Job, type JobEvent } from '../jobs/jobs.ts';
 import type { Store } from '../store/store.ts';
 import { HeldAttempts, type HeldAttempt } from './held-attempts.ts';
 import type { WorkStreams } from './work-stream.ts';
@@ -82,10 +82,14 @@ export class Leases {
     this.#streams.of(nodeId)?.settle(attemptId);
   }
 
-  /** Ends queued jobs that no node took in time. */
+  /** Ends jobs that no node took in time, and asks for the end of those that run for too long. */
   async timeOut(jobIds: readonly string[]): Promise<void> {
     if (jobIds.length === 0) return;
-    this.announce(await this.#change(jobIds, () => ({ kind: 'time-out-of-queue' })));
+    const changed = await this.#change(jobIds, () => ({ kind: 'tick' }));
+    this.announce(changed);
+    for (const attempt of changed.map(currentAttempt)) {
+      if (attempt !== null) this.#announcements.publish(nodeTopic(attempt.nodeId));
+    }
   }
 
   /** One event for each job; those that refuse it stay as they are. Answers the jobs that changed. */

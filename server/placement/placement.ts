@@ -22,9 +22,6 @@ import { Sweep, SWEEP_INTERVAL_MS } from './sweep.ts';
 import { DEFAULT_TRANSFER_GRACE_MS } from './work-order.ts';
 import { WorkStreams } from './work-stream.ts';
 
-/** A job that waits for longer finds no node any more that its client still counts on. */
-export const DEFAULT_QUEUE_TIMEOUT_MS = 3_600_000;
-
 /** What placement asks of the fleet. A listener's promise is waited for. */
 export interface PlacementFleet {
   /** Live and enrolled: neither draining nor revoked. */
@@ -51,7 +48,6 @@ export interface PlacementOptions {
   readonly announcements: Announcements;
   /** How long a node may be silent before it is lost, at the base interval. */
   readonly lostPeriodMs: number;
-  readonly queueTimeoutMs?: number;
   readonly maxAttempts?: number;
   readonly transferGraceMs?: number;
   readonly onError: (doing: string, cause: unknown) => void;
@@ -127,7 +123,6 @@ export async function openPlacement(options: PlacementOptions): Promise<Placemen
     placer,
     signing,
     isLive: (nodeId) => fleet.isLive(nodeId),
-    queueTimeoutMs: options.queueTimeoutMs ?? DEFAULT_QUEUE_TIMEOUT_MS,
     grace: { startedMs, untilMs: startedMs + options.lostPeriodMs },
     databaseNowMs: () => store.read(databaseNowMs),
     onError,

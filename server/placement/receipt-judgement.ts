@@ -41,7 +41,7 @@ export function judgeReceipt({
   if (invalid !== undefined) return { kind: 'invalid', cause: invalid.problem };
   if (isTooSlow) return { kind: 'fail', failure: TOO_SLOW };
 
-  if (receipt.end === JobEnd.CANCELLED && !job.cancelRequested) {
+  if (receipt.end === JobEnd.CANCELLED && job.cancelReason === null) {
     return { kind: 'invalid', cause: 'it says CANCELLED, and nobody asked for that' };
   }
   if (receipt.end === JobEnd.TRAPPED && receipt.endDetail === SANDBOX_DIED) {

@@ -1,12 +1,7 @@
 // What nobody is woken for: times that pass. Also finds what a lost announcement or a crash left behind.
 import type { Store } from '../store/store.ts';
 import type { Dispatch } from './dispatch.ts';
-import {
-  readJobsQueuedBefore,
-  readLeasesToEnd,
-  readOpenLeases,
-  type OpenLease,
-} from './lease-store.ts';
+import { readLeasesToEnd, readOpenLeases, readOverdueJobs, type OpenLease } from './lease-store.ts';
 import type { LeaseFailure, Leases } from './leases.ts';
 import type { Placer } from './placer.ts';
 import type { SettlementSigning } from './settlement-signing.ts';
@@ -24,7 +19,6 @@ export interface SweepOptions {
   readonly placer: Placer;
   readonly signing: SettlementSigning;
   readonly isLive: (nodeId: string) => boolean;
-  readonly queueTimeoutMs: number;
   /**
    * Leases given before this replica started end no earlier than `untilMs`, one full lost-period later:
    * their nodes may be alive and only have lost us. Unix milliseconds of the database.
@@ -58,7 +52,7 @@ export class Sweep {
   }
 
   async #sweep(): Promise<void> {
-    const { store, leases, dispatch, placer, queueTimeoutMs, databaseNowMs } = this.#options;
+    const { store, leases, dispatch, placer, databaseNowMs } = this.#options;
     const nowMs = await databaseNowMs();
     const { overdue, toCancel } = await store.read((em) => readLeasesToEnd(em));
     await leases.fail(
@@ -67,7 +61,7 @@ export class Sweep {
         .map((lease) => ({ ...lease, failure: failureOf(lease, nowMs) })),
     );
     dispatch.cancel(toCancel.filter(({ isAcknowledged }) => isAcknowledged));
-    await leases.timeOut(await store.read((em) => readJobsQueuedBefore(em, queueTimeoutMs)));
+    await leases.timeOut(await store.read((em) => readOverdueJobs(em)));
     if (this.#sweeps++ % SWEEPS_BETWEEN_LOOKS === 0) await this.#look(nowMs);
     placer.wake();
   }

@@ -11,6 +11,7 @@ import { ClientsMigration } from './migrations/clients.ts';
 import { ClockMigration } from './migrations/clock.ts';
 import { LedgerMigration } from './migrations/ledger.ts';
 import { NodesMigration } from './migrations/nodes.ts';
+import { TimeoutsAndConstraintsMigration } from './migrations/timeouts-and-constraints.ts';
 
 export const migrations: { name: string; class: Constructor<Migration> }[] = [
   { name: '0001-clock', class: ClockMigration },
@@ -22,4 +23,5 @@ export const migrations: { name: string; class: Constructor<Migration> }[] = [
   { name: '0007-bills', class: BillsMigration },
   { name: '0008-nodes', class: NodesMigration },
   { name: '0009-blobs', class: BlobsMigration },
+  { name: '0010-timeouts-and-constraints', class: TimeoutsAndConstraintsMigration },
 ];

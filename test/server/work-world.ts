@@ -62,7 +62,6 @@ export const LOST_PERIOD_MS = 60_000;
 export interface WorkWorldOptions {
   /** The control plane's signer as it is to be. */
   readonly signer?: (real: Signer) => Signer;
-  readonly queueTimeoutMs?: number;
   /** PGlite in memory unless told otherwise; closed with the world. */
   readonly store?: OpenStore;
 }
@@ -104,7 +103,6 @@ export class WorkWorld {
   #signer: Signer;
   readonly #moduleCheck: ModuleCheck;
   readonly #dataDir: string;
-  readonly #options: WorkWorldOptions;
   readonly #nodes: WorkNode[] = [];
   #shiftMs = 0;
 
@@ -113,13 +111,11 @@ export class WorkWorld {
     authority: TestAuthority;
     signer: Signer;
     dataDir: string;
-    options: WorkWorldOptions;
   }) {
     this.store = parts.store;
     this.authority = parts.authority;
     this.#signer = parts.signer;
     this.#dataDir = parts.dataDir;
-    this.#options = parts.options;
     const { clock, store } = this;
     this.blobs = createBlobs({
       store,
@@ -161,7 +157,6 @@ export class WorkWorld {
       authority,
       signer: options.signer?.(signer) ?? signer,
       dataDir,
-      options,
     });
     await world.startPlacement();
     return world;
@@ -180,9 +175,6 @@ export class WorkWorld {
       isolationSecret: new Uint8Array(32),
       isRevoked: (serial) => this.revokedSerials.has(serial),
       lostPeriodMs: LOST_PERIOD_MS,
-      ...(this.#options.queueTimeoutMs !== undefined && {
-        queueTimeoutMs: this.#options.queueTimeoutMs,
-      }),
       onError: (doing, cause) => this.failures.push({ doing, cause }),
     });
   }

@@ -11,8 +11,11 @@ function job(jobId: string, failedOn: readonly string[] = []): Job {
     clientId: 'c',
     revision: 1n,
     state: { kind: 'queued' },
-    cancelRequested: false,
+    cancelReason: null,
     submittedMs: 0,
+    queuedMs: 0,
+    queueTimeoutMs: 1_000,
+    totalTimeoutMs: null,
     attempts: failedOn.map((nodeId, index) => ({
       attemptId: `a${index}`,
       nodeId,
@@ -20,6 +23,7 @@ function job(jobId: string, failedOn: readonly string[] = []): Job {
       leasedMs: 0,
       acknowledgeByMs: 0,
       leaseEndMs: 0,
+      progressFuel: 0n,
       state: { kind: 'failed', endedMs: 0, failure: 'NODE_LOST' },
     })),
   };
