@@ -25,6 +25,7 @@ import { Journal } from './jobs/journal.ts';
 import { ModuleStore } from './jobs/module-store.ts';
 import { ENGINE } from './jobs/receipt.ts';
 import { Signers } from './jobs/signers.ts';
+import type { Labels } from './labels.ts';
 import { mostLimits, processUse } from './machine.ts';
 import { writeStatus } from './status.ts';
 import { AGENT_VERSION } from './version.ts';
@@ -43,6 +44,8 @@ export interface AgentOptions {
   readonly addresses: readonly Address[] | null;
   /** Guests at a time. */
   readonly slots: number;
+  /** What the owner says of the machine; jobs may ask for it. Default none. */
+  readonly labels?: Labels;
   /** How long guests may finish after a stop was asked for. */
   readonly graceMs: number;
   readonly clock: Clock;
@@ -79,13 +82,26 @@ export async function runAgent(options: AgentOptions): Promise<void> {
 
 /** The same for a caller that sees to it that no other agent works in the folder. */
 export async function runLocked(options: AgentOptions): Promise<void> {
-  const { folder, slots, clock, random, randomBytes, tell, log, signal, parts } = options;
+  const {
+    folder,
+    slots,
+    labels = {},
+    clock,
+    random,
+    randomBytes,
+    tell,
+    log,
+    signal,
+    parts,
+  } = options;
   const identity = await recoverIdentity(options);
   const addresses = options.addresses ?? identity.record.addresses.map(parseAddress);
+  const introduction = { labels, isolationLevel: IsolationLevel.PROCESS };
   const uplink = new Uplink({
     folder,
     identity,
     addresses,
+    introduction,
     clock,
     random,
     randomBytes,
@@ -149,18 +165,18 @@ export async function runLocked(options: AgentOptions): Promise<void> {
         ...use(),
         agentVersion: AGENT_VERSION,
         engineVersion: `${ENGINE.name} ${ENGINE.version}`,
-        isolationLevel: IsolationLevel.PROCESS,
+        isolationLevel: introduction.isolationLevel,
       }),
       take: (order) => attempts.take(order),
       cancel: (attemptId) => attempts.stop(attemptId, 'cancelled'),
       freeSlots: () => attempts.freeSlots,
       holdsLease: () => attempts.heldIds.length > 0,
       namesKey: (keyId) => attempts.namesKey(keyId),
-      onBeat(now) {
+      onBeat(now, address) {
         writeStatus(folder, {
           nodeId: identity.nodeId,
           pid: process.pid,
-          address: addresses.map(addressText).join(' '),
+          address: addressText(address),
           slots,
           lastBeatMs: now,
           certificateExpiresAtMs: uplink.identity.certificate.notAfterMs,
@@ -169,7 +185,7 @@ export async function runLocked(options: AgentOptions): Promise<void> {
         });
       },
       onLeasesLost: () => attempts.stopAll('lease-lost'),
-      onDrain: () => attempts.drain(),
+      onDrainWish: (isWished) => attempts.pause(isWished),
     },
     ending.signal,
   );

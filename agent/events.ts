@@ -23,6 +23,8 @@ export type AgentEvent =
       readonly slots: number;
       readonly address: string;
     }
+  /** A beat was accepted and slots are offered at this replica: at the start, and after each loss. */
+  | { readonly event: 'linked'; readonly nodeId: string; readonly address: string }
   | { readonly event: 'renewed'; readonly nodeId: string; readonly certificateExpiresAtMs: number }
   /** The link to the control plane was lost; the agent connects again by itself. */
   | { readonly event: 'link_lost'; readonly cause: string }

@@ -10,7 +10,7 @@ import { EarningsService } from '#gen/gapjunction/billing/v1/billing_pb';
 
 import { runAgent } from '../agent/agent.ts';
 import { systemClock, systemRandom, systemRandomBytes } from '../agent/clock.ts';
-import { parseAddress, type Address } from '../agent/control-plane/address.ts';
+import { parseAddress, parseAddresses, type Address } from '../agent/control-plane/address.ts';
 import { connectTo } from '../agent/control-plane/connection.ts';
 import { failureText } from '../agent/control-plane/rpc-failure.ts';
 import { enrolFolder } from '../agent/enrolment/enrol-folder.ts';
@@ -19,6 +19,7 @@ import type { AgentEvent, TellEvent } from '../agent/events.ts';
 import { folderAt, isFolderLocked, openFolder } from '../agent/folder.ts';
 import { openIdentity, type NodeIdentity } from '../agent/identity/identity.ts';
 import { pinOfFile, pinOfFingerprint, type RootPin } from '../agent/identity/pinned-root.ts';
+import { parseLabels } from '../agent/labels.ts';
 import { findBill } from '../agent/jobs/bill-store.ts';
 import { LOG_LEVELS, openLog, type LogLevel } from '../agent/log.ts';
 import { defaultSlots, parseSlots } from '../agent/machine.ts';
@@ -44,6 +45,7 @@ interface EnrolOptions extends CommonOptions {
 
 interface RunOptions extends CommonOptions {
   readonly slots: string;
+  readonly label: readonly string[];
   readonly graceSeconds: string;
 }
 
@@ -64,6 +66,12 @@ export function agentCommand(): Command {
   withCommon(command.command('run'))
     .description('take jobs, until Ctrl-C')
     .option('--slots <n>', 'jobs at a time', String(defaultSlots()))
+    .option(
+      '--label <key=value>',
+      'what jobs may ask for, as gpu=none; give it again for more',
+      (text: string, before: readonly string[]) => [...before, text],
+      [],
+    )
     .option('--grace-seconds <n>', 'how long running jobs may finish after a stop', '30')
     .action(tellingWhy(runHere));
   withCommon(command.command('status'))
@@ -83,9 +91,12 @@ function withCommon(command: Command): Command {
         .default(join(homedir(), '.gap-junction', 'agent')),
     )
     .addOption(
-      new Option('--address <host:port,...>', 'the control plane, or each of its replicas').env(
-        'GJ_ADDRESS',
-      ),
+      new Option(
+        '--address <host:port,...>',
+        'the control plane, or each of its replicas; a list, or given again',
+      )
+        .argParser((text: string, before?: string) => (before ? `${before},${text}` : text))
+        .env('GJ_ADDRESS'),
     )
     .addOption(
       new Option('--log-level <level>', 'what is logged on stderr')
@@ -125,11 +136,13 @@ async function runHere(options: RunOptions): Promise<void> {
     );
   }
   const slots = parseSlots(options.slots);
+  const labels = parseLabels(options.label);
   const { signal } = interruptible();
   await runAgent({
     folder: openFolder(resolve(options.dataDir)),
     addresses: addressesOf(options),
     slots,
+    labels,
     graceMs: graceSeconds * 1_000,
     tell: teller(options),
     clock: systemClock,
@@ -222,7 +235,7 @@ function pinOf({ ca, caFingerprint }: EnrolOptions): RootPin {
 }
 
 function addressesOf({ address }: CommonOptions): Address[] | null {
-  return address === undefined ? null : address.split(',').map((one) => parseAddress(one.trim()));
+  return address === undefined ? null : parseAddresses(address);
 }
 
 function teller({ json }: CommonOptions): TellEvent {
@@ -246,6 +259,7 @@ function textOf(event: AgentEvent): string | null {
       return `Enrolled as ${event.nodeId}. Start it with 'gap-junction agent run'.`;
     case 'ready':
       return `Node ${event.nodeId} is ready for jobs, ${event.slots} at a time. Ctrl-C stops it.`;
+    case 'linked':
     case 'renewed':
     case 'link_lost':
     case 'clock_off':

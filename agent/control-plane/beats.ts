@@ -17,7 +17,7 @@ import { judgeReply } from '../../protocol/heartbeat/reply.ts';
 import { pause, type Clock, type RandomBytes } from '../clock.ts';
 import type { NodeIdentity } from '../identity/identity.ts';
 import type { Connection } from './connection.ts';
-import { failureText, isNotAllowed } from './rpc-failure.ts';
+import { failureText, isLeaving, isNotAllowed } from './rpc-failure.ts';
 import { SendQueue } from './send-queue.ts';
 
 /** What a beat tells beside its place in the stream. */
@@ -29,6 +29,8 @@ export type BeatContent = Omit<
 export type BeatsEnd =
   /** The stream failed or went silent; connect again. */
   | { readonly kind: 'lost'; readonly cause: string }
+  /** The replica stops; calls that run on the connection may still finish. */
+  | { readonly kind: 'leaving'; readonly cause: string }
   /** A frame that cannot come from our control plane. */
   | { readonly kind: 'forged'; readonly problem: string }
   | {
@@ -53,6 +55,8 @@ export interface BeatsOptions {
   /** Ends the stream. */
   readonly signal: AbortSignal;
   readonly content: () => BeatContent;
+  /** Each beat waits for it: whoever holds it back may be about to beat on a newer stream. */
+  readonly beforeBeat: () => Promise<void>;
   readonly onAccepted: (answer: Answer) => void;
 }
 
@@ -72,7 +76,7 @@ export async function beat(options: BeatsOptions): Promise<BeatsEnd> {
     });
   } catch (error) {
     if (isNotAllowed(error)) return { kind: 'not-allowed', cause: failureText(error) };
-    return { kind: 'lost', cause: failureText(error) };
+    return { kind: isLeaving(error) ? 'leaving' : 'lost', cause: failureText(error) };
   } finally {
     queue.end();
     ending.abort(new Error(`The heartbeats of '${identity.nodeId}' end`));
@@ -86,7 +90,7 @@ interface Stream {
 }
 
 async function converse(options: BeatsOptions, stream: Stream): Promise<BeatsEnd> {
-  const { identity, clock, randomBytes, content, onAccepted } = options;
+  const { identity, clock, randomBytes, content, beforeBeat, onAccepted } = options;
   const { heartbeat, record } = identity;
   let next = stream.frames.next();
   const first = await within(next, ANSWER_TIMEOUT_MS, clock);
@@ -98,6 +102,7 @@ async function converse(options: BeatsOptions, stream: Stream): Promise<BeatsEnd
   const { streamId } = hello.reply.kind.value;
   for (let sequence = 1n; ; sequence++) {
     next = stream.frames.next();
+    await beforeBeat();
     const metrics = toBinary(
       MetricsSchema,
       create(MetricsSchema, {

@@ -19,7 +19,7 @@ const PING_INTERVAL_MS = 20_000;
 const PING_TIMEOUT_MS = 10_000;
 /** A connection that a renewal replaced closes by itself when its last call has ended. */
 const IDLE_TIMEOUT_MS = 60_000;
-/** TCP and TLS together; another address is tried afterwards. */
+/** TCP and TLS together, where the caller sets no other bound. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** Leaf, intermediates and root, with room. */
 const MAX_PRESENTED_CERTIFICATES = 8;
@@ -39,13 +39,17 @@ export interface Connection {
   close(): void;
 }
 
+export interface ConnectOptions {
+  readonly root: X509Certificate;
+  readonly certificate: ClientCertificate | null;
+  /** For TCP and TLS together, in milliseconds. Default 10 s. */
+  readonly handshakeTimeoutMs?: number;
+}
+
 /** A connection that opens with its first call. */
 export function connectTo(
   address: Address,
-  {
-    root,
-    certificate,
-  }: { readonly root: X509Certificate; readonly certificate: ClientCertificate | null },
+  { root, certificate, handshakeTimeoutMs = HANDSHAKE_TIMEOUT_MS }: ConnectOptions,
 ): Connection {
   let distrust: string | null = null;
   const baseUrl = `https://${addressText(address)}`;
@@ -68,7 +72,7 @@ export function connectTo(
     },
     {
       createConnection() {
-        const socket = bounded(connect(tls));
+        const socket = bounded(connect(tls), handshakeTimeoutMs);
         socket.once('error', (error: NodeJS.ErrnoException) => {
           distrust = isDistrust(error) ? error.message : null;
         });
@@ -98,9 +102,13 @@ export function connectTo(
  * nothing but the pin is believed: every later connection verifies against what is found here.
  * Throws AgentError CONTROL_PLANE_UNREACHABLE, or CONTROL_PLANE_UNTRUSTED where the chain has no such root.
  */
-export async function fetchRoot(address: Address, pin: RootPin): Promise<X509Certificate> {
+export async function fetchRoot(
+  address: Address,
+  pin: RootPin,
+  handshakeTimeoutMs = HANDSHAKE_TIMEOUT_MS,
+): Promise<X509Certificate> {
   // Also with a root that is at hand: so a wrong address is told at once.
-  const presented = await presentedBy(address);
+  const presented = await presentedBy(address, handshakeTimeoutMs);
   const root = findRoot(pin, presented);
   if (root === null) {
     throw new AgentError(
@@ -111,9 +119,9 @@ export async function fetchRoot(address: Address, pin: RootPin): Promise<X509Cer
   return root;
 }
 
-function presentedBy(address: Address): Promise<X509Certificate[]> {
+function presentedBy(address: Address, timeoutMs: number): Promise<X509Certificate[]> {
   return new Promise((resolve, reject) => {
-    const socket = bounded(connect({ ...serverOf(address), rejectUnauthorized: false }));
+    const socket = bounded(connect({ ...serverOf(address), rejectUnauthorized: false }), timeoutMs);
     socket.once('secureConnect', () => {
       const chain = chainOf(socket);
       socket.destroy();
@@ -153,9 +161,9 @@ function serverOf({ host, port }: Address) {
   };
 }
 
-function bounded(socket: TLSSocket): TLSSocket {
-  socket.setTimeout(HANDSHAKE_TIMEOUT_MS, () => {
-    socket.destroy(new Error(`No TLS session within ${HANDSHAKE_TIMEOUT_MS} ms`));
+function bounded(socket: TLSSocket, timeoutMs: number): TLSSocket {
+  socket.setTimeout(timeoutMs, () => {
+    socket.destroy(new Error(`No TLS session within ${timeoutMs} ms`));
   });
   socket.once('secureConnect', () => socket.setTimeout(0));
   socket.setNoDelay(true);

@@ -20,16 +20,27 @@ export interface EndedNode {
   readonly now: number;
 }
 
-export function judgeEnd(end: SessionEnd, node: EndedNode): EndVerdict {
+export interface EndedLink extends EndedNode {
+  /**
+   * Whether its Work stream was taken over a moment ago as well. Once may be the echo of an older stream of
+   * our own on its way between replicas; twice is another agent of this node.
+   */
+  readonly wasTakenOver: boolean;
+}
+
+export function judgeEnd(end: SessionEnd, node: EndedLink): EndVerdict {
   switch (end.kind) {
     case 'lost':
+    case 'leaving':
       return again(end.cause);
     case 'closed':
       return again('the session was closed');
     case 'forged':
       return again(`a frame that is not from our control plane: ${end.problem}`);
     case 'superseded':
-      return { kind: 'stop', error: superseded(node) };
+      return node.wasTakenOver
+        ? { kind: 'stop', error: superseded(node) }
+        : again('a newer Work stream of this node took over');
     case 'not-allowed':
       return { kind: 'stop', error: notAllowed(node, end.cause) };
     case 'refused': {

@@ -47,3 +47,12 @@ export function isNotAllowed(error: unknown): boolean {
     (error.code === Code.Unauthenticated || error.code === Code.PermissionDenied)
   );
 }
+
+/** Whether a replica that stops ended this stream: its other calls may still finish on the connection. */
+export function isLeaving(error: unknown): boolean {
+  return (
+    error instanceof ConnectError && error.code === Code.Unavailable && LEAVING.has(reasonOf(error))
+  );
+}
+
+const LEAVING: ReadonlySet<string> = new Set(['SHUTTING_DOWN', 'STOPPING']);

@@ -5,7 +5,7 @@ import type { Clock, RandomBytes } from '../clock.ts';
 import type { NodeIdentity } from '../identity/identity.ts';
 import { beat, type BeatContent, type BeatsEnd } from './beats.ts';
 import type { Connection } from './connection.ts';
-import { openWork, type WorkEnd, type WorkStream } from './work.ts';
+import { openWork, type Introduction, type WorkEnd, type WorkStream } from './work.ts';
 
 export type SessionEnd = BeatsEnd | WorkEnd | { readonly kind: 'closed' };
 
@@ -19,6 +19,13 @@ export interface Session {
   readonly ended: Promise<SessionEnd>;
   /** Tells how many slots are free now. */
   offer(): void;
+  /**
+   * Sends no beat until the returned function is called: a beat here after a newer stream's first would be
+   * taken for a clone's.
+   */
+  holdBeats(): () => void;
+  /** Whether a beat was sent; the control plane may have accepted it without our hearing. */
+  readonly hasBeaten: () => boolean;
   /** Ends both streams; calls that run on the connection go on. */
   close(): void;
 }
@@ -28,6 +35,7 @@ export interface SessionOptions {
   readonly identity: NodeIdentity;
   readonly clock: Clock;
   readonly randomBytes: RandomBytes;
+  readonly introduction: Introduction;
   readonly content: () => BeatContent;
   readonly onAccepted: (answer: Answer) => void;
   readonly take: (order: Order) => string | null;
@@ -41,10 +49,16 @@ export function openSession(options: SessionOptions): Session {
   const settled = Promise.withResolvers<void>();
   const workEnd = Promise.withResolvers<WorkEnd>();
   let work: WorkStream | null = null;
+  let held: Promise<void> = Promise.resolve();
+  let hasBeaten = false;
 
   const beats = beat({
     ...options,
     signal: closing.signal,
+    async beforeBeat() {
+      await held;
+      hasBeaten = true;
+    },
     onAccepted(answer) {
       onAccepted(answer);
       work?.offerAgain();
@@ -67,6 +81,12 @@ export function openSession(options: SessionOptions): Session {
     settled: settled.promise,
     ended,
     offer: () => work?.offer(),
+    holdBeats() {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      held = promise;
+      return resolve;
+    },
+    hasBeaten: () => hasBeaten,
     close: () => closing.abort(new Error('The session is closed')),
   };
 }

@@ -11,16 +11,28 @@ import type { AgentFolder } from '../folder.ts';
 import type { NodeIdentity } from '../identity/identity.ts';
 import { dropRetiredKeys } from '../identity/renew.ts';
 import type { Link } from '../jobs/link.ts';
-import { addressText, type Address } from './address.ts';
+import { addressText, inRandomOrder, type Address } from './address.ts';
 import type { BeatContent } from './beats.ts';
 import { connectTo, type Connection } from './connection.ts';
-import { accepted, firstAttempt, lost, waited, type LinkState } from './reconnect.ts';
+import {
+  accepted,
+  firstAttempt,
+  handshakeTimeoutMs,
+  lost,
+  waited,
+  type LinkState,
+} from './reconnect.ts';
 import { judgeEnd } from './link-end.ts';
 import { Renewals } from './renewals.ts';
 import { openSession, type Session, type SessionEnd } from './session.ts';
+import type { Introduction } from './work.ts';
 
 /** A node is lost so many granted intervals after its last accepted beat. */
 const LOST_INTERVALS = 4;
+/** A replica that stops gives running calls 5 s. */
+const LEAVING_MS = 10_000;
+/** Two agents of one node take the Work stream from each other within a back-off, at most 5 s. */
+const TAKEN_OVER_WITHIN_MS = 60_000;
 
 /** What the link asks of the rest of the agent. */
 export interface UplinkHost {
@@ -31,10 +43,11 @@ export interface UplinkHost {
   readonly holdsLease: () => boolean;
   readonly namesKey: (keyId: Uint8Array) => boolean;
   /** A beat was accepted, at this time (Unix milliseconds). */
-  readonly onBeat: (now: number) => void;
+  readonly onBeat: (now: number, address: Address) => void;
   /** No beat was accepted for the lost period: leases have ended. */
   readonly onLeasesLost: () => void;
-  readonly onDrain: () => void;
+  /** Whether the control plane wants nothing new to begin here; said at each beat. */
+  readonly onDrainWish: (isWished: boolean) => void;
 }
 
 export interface UplinkOptions {
@@ -46,6 +59,7 @@ export interface UplinkOptions {
   readonly randomBytes: RandomBytes;
   readonly tell: TellEvent;
   readonly log: Logger;
+  readonly introduction: Introduction;
   /** Slots of this node, for the ready event. */
   readonly slots: number;
   readonly connect?: typeof connectTo;
@@ -54,6 +68,7 @@ export interface UplinkOptions {
 export class Uplink implements Link {
   readonly #options: UplinkOptions;
   readonly #connect: typeof connectTo;
+  readonly #addresses: readonly Address[];
   #identity: NodeIdentity;
   #host: UplinkHost | null = null;
   #session: Session | null = null;
@@ -65,12 +80,16 @@ export class Uplink implements Link {
   /** Aborted when `run` ends. */
   readonly #running = new AbortController();
   readonly #renewals: Renewals;
+  /** Calls off the closing of connections to replicas that stop. */
+  readonly #leaving = new Map<Connection, () => void>();
+  #takenOverAtMs: number | null = null;
   #told = false;
 
   constructor(options: UplinkOptions) {
     this.#options = options;
     this.#identity = options.identity;
     this.#connect = options.connect ?? connectTo;
+    this.#addresses = inRandomOrder(options.addresses, options.random);
     this.#state = firstAttempt(options.clock.now());
     this.#renewals = new Renewals({
       ...options,
@@ -133,6 +152,7 @@ export class Uplink implements Link {
       this.#callOffLoss();
       this.#session?.close();
       this.#session?.connection.close();
+      for (const connection of this.#leaving.keys()) this.#leave(connection);
     }
   }
 
@@ -163,17 +183,34 @@ export class Uplink implements Link {
       if (session !== this.#session) continue;
       this.#session = null;
       const distrust = session.connection.distrust();
-      session.connection.close();
+      if (end.kind === 'leaving') this.#leaveSoon(session.connection);
+      else session.connection.close();
       if (!signal.aborted) this.#judge(end, distrust);
       return;
     }
   }
 
+  /** What runs on it, above all handing in receipts, may finish meanwhile. */
+  #leaveSoon(connection: Connection): void {
+    const callOff = this.#options.clock.after(LEAVING_MS, () => this.#leave(connection));
+    this.#leaving.set(connection, callOff);
+  }
+
+  #leave(connection: Connection): void {
+    this.#leaving.get(connection)?.();
+    this.#leaving.delete(connection);
+    connection.close();
+  }
+
   /** What the end of the current session means; throws where connecting again cannot help. */
   #judge(end: SessionEnd, distrust: string | null): void {
-    const { tell, log, clock, random, addresses } = this.#options;
+    const { tell, log, clock, random } = this.#options;
     const { nodeId, certificate } = this.#identity;
-    const verdict = judgeEnd(end, { nodeId, certificate, now: clock.now() });
+    const now = clock.now();
+    const wasTakenOver =
+      this.#takenOverAtMs !== null && now - this.#takenOverAtMs < TAKEN_OVER_WITHIN_MS;
+    if (end.kind === 'superseded') this.#takenOverAtMs = now;
+    const verdict = judgeEnd(end, { nodeId, certificate, now, wasTakenOver });
     if (verdict.kind === 'stop') throw verdict.error;
     const cause = distrust ?? verdict.cause;
     if (verdict.clockOffsetMs !== null) {
@@ -185,8 +222,8 @@ export class Uplink implements Link {
     }
     const wasUp = this.#state.kind === 'up';
     this.#state = lost(this.#state, {
-      now: clock.now(),
-      addressCount: addresses.length,
+      now,
+      addressCount: this.#addresses.length,
       leaseHeld: this.#host?.holdsLease() ?? false,
       random,
     });
@@ -199,19 +236,21 @@ export class Uplink implements Link {
   }
 
   #open(host: UplinkHost, addressIndex: number): Session {
-    const { addresses, clock, randomBytes } = this.#options;
+    const { clock, randomBytes, introduction } = this.#options;
     const identity = this.#identity;
-    const address = addresses[addressIndex];
+    const address = this.#addresses[addressIndex];
     if (address === undefined) throw new RangeError(`There is no address ${addressIndex}`);
     const connection = this.#connect(address, {
       root: identity.root,
       certificate: { chain: identity.chain, privateKey: identity.key.privateKey },
+      handshakeTimeoutMs: handshakeTimeoutMs(this.#state, this.#addresses.length),
     });
     const session: Session = openSession({
       connection,
       identity,
       clock,
       randomBytes,
+      introduction,
       content: host.content,
       take: host.take,
       cancel: host.cancel,
@@ -233,20 +272,22 @@ export class Uplink implements Link {
       );
       host.onLeasesLost();
     });
-    host.onBeat(now);
-    if (answer.directives.includes(Directive.DRAIN)) host.onDrain();
+    host.onBeat(now, session.connection.address);
+    host.onDrainWish(answer.directives.includes(Directive.DRAIN));
     if (answer.directives.includes(Directive.RENEW)) void this.#renewals.now();
     if (session.isUp()) return;
     // The first beat of this session: the stream for work opens when this returns.
     queueMicrotask(() => {
       if (!session.isUp()) return;
-      if (session === this.#session) this.#state = accepted(this.#state);
+      if (session === this.#session) this.#state = accepted(this.#state, clock.now());
       for (const give of this.#waiters) give(session.connection);
-      log.info({ address: addressText(session.connection.address) }, 'linked to the control plane');
+      const { nodeId } = this.#identity;
+      const address = addressText(session.connection.address);
+      log.info({ address }, 'linked to the control plane');
+      tell({ event: 'linked', nodeId, address });
       if (this.#told) return;
       this.#told = true;
-      const address = addressText(session.connection.address);
-      tell({ event: 'ready', nodeId: this.#identity.nodeId, slots, address });
+      tell({ event: 'ready', nodeId, slots, address });
     });
   }
 
@@ -266,15 +307,20 @@ export class Uplink implements Link {
     const host = this.#host;
     if (old === null || host === null || this.#state.kind !== 'up') return;
     const fresh = this.#open(host, this.#state.addressIndex);
+    const release = old.holdBeats();
     await fresh.settled;
     if (!fresh.isUp() || this.#session !== old) {
-      // The old certificate still works; the next connection takes the new one.
       fresh.close();
       fresh.connection.close();
+      // The old certificate still works; the next connection takes the new one. But where a beat under the
+      // new one may have been accepted, another on the old stream would be taken for a clone's.
+      if (fresh.hasBeaten()) old.close();
+      release();
       return;
     }
     this.#session = fresh;
     // Its calls, downloads above all, finish on the old connection, which then closes by itself.
     old.close();
+    release();
   }
 }

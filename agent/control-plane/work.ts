@@ -1,25 +1,32 @@
 // The node's side of a Work stream: slots and acknowledgements go up, orders and cancels come down.
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 
 import {
   DispatchService,
   WorkRequestSchema,
+  type IntroductionSchema,
   type Order,
   type WorkRequest,
 } from '#gen/gapjunction/node/v1/dispatch_pb';
 import type { Connection } from './connection.ts';
-import { failureText, isNotAllowed, reasonOf } from './rpc-failure.ts';
+import { failureText, isLeaving, isNotAllowed, reasonOf } from './rpc-failure.ts';
 import { SendQueue } from './send-queue.ts';
+
+/** What placement has to know of this node. */
+export type Introduction = MessageInitShape<typeof IntroductionSchema>;
 
 export type WorkEnd =
   /** A newer stream of this node took over, and it is not ours. */
   | { readonly kind: 'superseded' }
   | { readonly kind: 'lost'; readonly cause: string }
+  /** The replica stops; calls that run on the connection may still finish. */
+  | { readonly kind: 'leaving'; readonly cause: string }
   | { readonly kind: 'not-allowed'; readonly cause: string };
 
 export interface WorkOptions {
   readonly connection: Connection;
   readonly signal: AbortSignal;
+  readonly introduction: Introduction;
   /** The attempt to acknowledge, which is running then; null for an order that is refused. */
   readonly take: (order: Order) => string | null;
   readonly cancel: (attemptId: string) => void;
@@ -36,7 +43,7 @@ export interface WorkStream {
   readonly ended: Promise<WorkEnd>;
 }
 
-/** Opens the stream and offers the free slots. `ended` never rejects. */
+/** Opens the stream, introduces the node and offers the free slots. `ended` never rejects. */
 export function openWork(options: WorkOptions): WorkStream {
   const queue = new SendQueue<WorkRequest>();
   const ending = new AbortController();
@@ -75,13 +82,17 @@ export function openWork(options: WorkOptions): WorkStream {
     } catch (error) {
       if (reasonOf(error) === 'SUPERSEDED') return { kind: 'superseded' };
       const cause = failureText(error);
-      return isNotAllowed(error) ? { kind: 'not-allowed', cause } : { kind: 'lost', cause };
+      if (isNotAllowed(error)) return { kind: 'not-allowed', cause };
+      return { kind: isLeaving(error) ? 'leaving' : 'lost', cause };
     } finally {
       queue.end();
       ending.abort(new Error('The Work stream ends'));
     }
   }
 
+  queue.put(
+    create(WorkRequestSchema, { kind: { case: 'introduction', value: options.introduction } }),
+  );
   const ended = read();
   offer();
   return {

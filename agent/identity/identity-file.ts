@@ -6,6 +6,7 @@ import { z } from 'zod';
 
 import { isId } from '../../protocol/identity/ids.ts';
 import { PRIVATE_FILE_MODE, readFileIfThere, writeFileDurably } from '../durable-file.ts';
+import { MAX_ADDRESSES } from '../control-plane/address.ts';
 import { AgentError } from '../error.ts';
 import type { AgentFolder } from '../folder.ts';
 
@@ -14,8 +15,6 @@ const MAX_FILE_BYTES = 262_144;
 /** Leaf and intermediates. */
 const MAX_CHAIN_CERTIFICATES = 4;
 const MAX_CERTIFICATE_BYTES = 8_192;
-/** Addresses of replicas that an owner would list by hand. */
-export const MAX_ADDRESSES = 16;
 /** Renewals that happened while one order was running. */
 const MAX_RETIRED_KEYS = 32;
 

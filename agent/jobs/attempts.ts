@@ -64,7 +64,10 @@ export class Attempts {
   readonly #downloads = new Gate(MOST_DOWNLOADS);
   #running = 0;
   #fuelSinceStart = 0n;
+  /** The owner stops the agent. */
   #draining = false;
+  /** The control plane wants nothing new to begin here for now. */
+  #paused = false;
   /** Told when slots were freed or taken, and when an attempt is no longer held. */
   onChange: () => void = () => {};
 
@@ -74,7 +77,7 @@ export class Attempts {
 
   /** Orders that can be taken now. */
   get freeSlots(): number {
-    return this.#draining ? 0 : Math.max(0, this.#parts.slots - this.#running);
+    return this.#draining || this.#paused ? 0 : Math.max(0, this.#parts.slots - this.#running);
   }
 
   /** Attempts that the node holds, for its beats. */
@@ -147,6 +150,14 @@ export class Attempts {
   /** Takes nothing new from now on. */
   drain(): void {
     this.#draining = true;
+    this.onChange();
+  }
+
+  /** Offers no slots while `isPaused`; an order that is on its way is still taken. */
+  pause(isPaused: boolean): void {
+    if (isPaused === this.#paused) return;
+    this.#paused = isPaused;
+    this.#parts.log.info(isPaused ? 'draining: an operator wants it' : 'taking jobs again');
     this.onChange();
   }
 

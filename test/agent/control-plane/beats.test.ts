@@ -64,6 +64,7 @@ describe('the beats of a node', () => {
       randomBytes: systemRandomBytes,
       signal: stop.signal,
       content: () => ({ slots: 2, attemptIds: [] }),
+      beforeBeat: () => Promise.resolve(),
       onAccepted: () => queueMicrotask(() => onAccepted(clock)),
     });
     return end;
