@@ -6,6 +6,7 @@ import { countedBytes, type BlobHolder, storageFull } from './blob.ts';
 
 export interface StoredBlob {
   readonly sizeBytes: number;
+  readonly keyId: string;
   readonly key: Uint8Array;
   readonly place:
     | { readonly kind: 'row'; readonly sealed: Uint8Array }
@@ -24,10 +25,12 @@ const PUT = `
                 select from blob_use u where u.client_id = $2 and u.digest = $1 and u.counted_bytes > 0) then 0
               else $5::int end as counted) c
   ), stored as (
-    insert into blob (digest, size_bytes, key, sealed, content_id, created_ms)
-    select $1::bytea, $6::int, $7::bytea, $8::bytea, $9::text, gap_junction_now_ms()
+    insert into blob (digest, size_bytes, key_id, sealed, content_id, created_ms)
+    select $1::bytea, $6::int, $7::text, $8::bytea, $9::text, gap_junction_now_ms()
       from share where admitted
-    on conflict (digest) do nothing returning digest
+    on conflict (digest) do nothing returning key_id
+  ), new_key as (
+    insert into content_key (key_id, key) select key_id, $11::bytea from stored where $11::bytea is not null
   ), used as (
     insert into blob_use (client_id, digest, holder_kind, holder_id, counted_bytes, since_ms)
     select $2::text, $1::bytea, $3::text, $4::text, counted, gap_junction_now_ms()
@@ -56,10 +59,12 @@ export async function insertBlob(em: EntityManager, entry: NewBlob): Promise<{ k
     holder.id,
     countedBytes(blob.sizeBytes),
     blob.sizeBytes,
-    blob.key,
+    blob.keyId,
     blob.place.kind === 'row' ? blob.place.sealed : null,
     blob.place.kind === 'contents' ? blob.place.contentId : null,
     entry.maxClientBytes,
+    // The key of a large content stands since its upload began.
+    blob.place.kind === 'row' ? blob.key : null,
   ];
   const rows = await query<{ admitted: boolean; kept: boolean }>(em, PUT, parameters).catch(
     (cause: unknown) => {
@@ -91,14 +96,21 @@ export function shareFull(sizeBytes: number, maxClientBytes: number): RpcError {
 export async function loadBlob(em: EntityManager, digest: Uint8Array): Promise<StoredBlob | null> {
   const rows = await query<{
     size_bytes: number;
+    key_id: string;
     key: Uint8Array;
     sealed: Uint8Array | null;
     content_id: string | null;
-  }>(em, `select size_bytes, key, sealed, content_id from blob where digest = $1`, [digest]);
+  }>(
+    em,
+    `select b.size_bytes, b.key_id, k.key, b.sealed, b.content_id
+       from blob b join content_key k on k.key_id = b.key_id where b.digest = $1`,
+    [digest],
+  );
   const row = rows[0];
   if (row === undefined) return null;
   return {
     sizeBytes: row.size_bytes,
+    keyId: row.key_id,
     key: row.key,
     place:
       row.sealed === null

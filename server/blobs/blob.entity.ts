@@ -14,8 +14,8 @@ export const BlobSchema = defineEntity({
   properties: {
     digest: p.uint8array().primary(),
     sizeBytes: p.integer(),
-    /** AES-256, drawn for this blob alone; erasing the row erases the bytes, wherever they lie. */
-    key: p.uint8array(),
+    /** Of content_key; erasing that row erases the bytes, wherever they lie. */
+    keyId: p.text(),
     /** The content itself, sealed, where it is short. */
     sealed: p.uint8array().nullable(),
     /** Where a large content lies: the name of its chunks in BlobContents. */
@@ -55,7 +55,7 @@ export const BlobUploadSchema = defineEntity({
     clientId: p.text(),
     sizeBytes: p.integer(),
     countedBytes: p.integer(),
-    key: p.uint8array(),
+    /** Also names its key. */
     contentId: p.text(),
     lastByteMs: p.bigint('number').index('blob_upload_last_byte_ms_index'),
   },

@@ -1,12 +1,15 @@
-// What nobody uses is erased: its row and with it the key, then its bytes.
+// What nobody uses is erased: its row and its key, then its bytes.
 import { query } from '../store/query.ts';
 import type { EntityManager, Store } from '../store/store.ts';
 
-/** Notes contents whose bytes nothing needs any more. */
+/** Notes a content whose bytes nothing needs any more, and deletes its key. */
 export async function noteErasure(em: EntityManager, contentId: string): Promise<void> {
-  await query(em, `insert into blob_erasure (content_id) values ($1) on conflict do nothing`, [
-    contentId,
-  ]);
+  await query(
+    em,
+    `with keys as (delete from content_key where key_id = $1)
+     insert into blob_erasure (content_id) values ($1) on conflict do nothing`,
+    [contentId],
+  );
 }
 
 /** SQLSTATE of PostgreSQL: the row is referred to. */
@@ -29,7 +32,9 @@ const ERASE = `
          or not exists (select from blob b where b.digest = c.digest))
     returning e.number
   ), gone as (
-    delete from blob where digest in (select digest from locked) returning content_id
+    delete from blob where digest in (select digest from locked) returning content_id, key_id
+  ), keys as (
+    delete from content_key where key_id in (select key_id from gone)
   ), noted as (
     insert into blob_erasure (content_id) select content_id from gone where content_id is not null
   )

@@ -6,6 +6,7 @@ import { digest as digestOf, DIGEST_OF_NOTHING, digestText } from '../../protoco
 import type { EntityManager } from '../store/store.ts';
 import { type BlobHolder, type BlobLimits, blobUnknown, isNothing } from './blob.ts';
 import { BLOB_KEY_BYTES, openChunk, sealChunk } from './blob-cipher.ts';
+import { newKeyId } from './content-key-store.ts';
 import { insertBlob, loadBlob, type StoredBlob } from './blob-store.ts';
 import { claimUse, deleteUses, insertUses, sizeOfReadable } from './use-store.ts';
 
@@ -105,7 +106,8 @@ export function blobUses({
 export function sealedInRow(bytes: Uint8Array, random: (bytes: number) => Uint8Array): StoredBlob {
   const key = random(BLOB_KEY_BYTES);
   const sealed = sealChunk({ key, index: 0, bytes }, random);
-  return { sizeBytes: bytes.length, key, place: { kind: 'row', sealed } };
+  const keyId = newKeyId(random);
+  return { sizeBytes: bytes.length, keyId, key, place: { kind: 'row', sealed } };
 }
 
 /** The content that `sealedInRow` sealed. */

@@ -22,8 +22,9 @@ export async function findUpload(
 ): Promise<UploadRow | null> {
   const rows = await query<{ content_id: string; key: Uint8Array; size_bytes: number }>(
     em,
-    `select content_id, key, size_bytes from blob_upload
-      where holder_kind = $1 and holder_id = $2 and digest = $3`,
+    `select u.content_id, k.key, u.size_bytes
+       from blob_upload u join content_key k on k.key_id = u.content_id
+      where u.holder_kind = $1 and u.holder_id = $2 and u.digest = $3`,
     [uploader.kind, uploader.id, digest],
   );
   const row = rows[0];
@@ -59,8 +60,9 @@ export async function insertUpload(
   }
   await query(
     em,
-    `insert into blob_upload (holder_kind, holder_id, digest, client_id, size_bytes, counted_bytes, key, content_id, last_byte_ms)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, gap_junction_now_ms())`,
+    `with new_key as (insert into content_key (key_id, key) values ($8::text, $7::bytea))
+     insert into blob_upload (holder_kind, holder_id, digest, client_id, size_bytes, counted_bytes, content_id, last_byte_ms)
+     values ($1, $2, $3, $4, $5, $6, $8::text, gap_junction_now_ms())`,
     [
       uploader.kind,
       uploader.id,
@@ -108,6 +110,8 @@ export async function giveUpOtherOutputs(
     em,
     `with gone as (
        delete from blob_upload where holder_kind = $1 and holder_id = $2 and digest <> $3 returning content_id
+     ), keys as (
+       delete from content_key where key_id in (select content_id from gone)
      ) insert into blob_erasure (content_id) select content_id from gone`,
     [uploader.kind, uploader.id, digest],
   );
@@ -124,6 +128,8 @@ export async function giveUpStale(em: EntityManager, partialUploadMs: number): P
     em,
     `with gone as (
        delete from blob_upload where last_byte_ms < gap_junction_now_ms() - $1::bigint returning content_id
+     ), keys as (
+       delete from content_key where key_id in (select content_id from gone)
      ) insert into blob_erasure (content_id) select content_id from gone returning content_id`,
     [partialUploadMs],
   );

@@ -19,6 +19,7 @@ import {
 import { BLOB_KEY_BYTES, openChunk, sealChunk } from './blob-cipher.ts';
 import type { BlobContents } from './blob-contents.ts';
 import { insertBlob } from './blob-store.ts';
+import { newKeyId } from './content-key-store.ts';
 import { noteErasure } from './erasure-store.ts';
 import { sealedInRow } from './held-blobs-store.ts';
 import { ChunkCutter } from './chunk-cutter.ts';
@@ -45,9 +46,6 @@ export interface Upload {
   readonly start: UploadStart;
   readonly pieces: AsyncIterable<Uint8Array>;
 }
-
-/** Names of contents: 128 random bits. */
-const CONTENT_ID_BYTES = 16;
 
 /** `last byte` is written at most so many times within the time that a part is kept. */
 const TOUCHES_A_LIFE = 60;
@@ -121,7 +119,7 @@ async function beginOrResume(parts: UploadParts, upload: Upload): Promise<Upload
       await noteErasure(em, found.contentId);
     }
     const row: UploadRow = {
-      contentId: Buffer.from(parts.random(CONTENT_ID_BYTES)).toString('hex'),
+      contentId: newKeyId(parts.random),
       key: parts.random(BLOB_KEY_BYTES),
       sizeBytes: start.sizeBytes,
     };
@@ -160,6 +158,7 @@ async function finish(parts: UploadParts, upload: Upload, row: UploadRow): Promi
       holder: uploader,
       blob: {
         sizeBytes: row.sizeBytes,
+        keyId: row.contentId,
         key: row.key,
         place: { kind: 'contents', contentId: row.contentId },
       },

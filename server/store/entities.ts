@@ -4,8 +4,10 @@ import { BillSchema } from '../bills/bill.entity.ts';
 import { CertificateChainSchema } from '../bills/certificate-chain.entity.ts';
 import { JobSchema } from '../jobs/job.entity.ts';
 import { ModuleSchema } from '../jobs/module.entity.ts';
+import { AttemptLogChunkSchema, AttemptLogSchema } from '../logs/log.entity.ts';
 import { AttemptSchema } from '../placement/attempt.entity.ts';
 import { EnrolmentSchema } from '../enrolment/enrolment.entity.ts';
+import { LivenessGraceSchema } from '../nodes/liveness-grace.entity.ts';
 import { NodeSchema } from '../nodes/node.entity.ts';
 import { AuditEntrySchema } from '../audit/audit.entity.ts';
 import {
@@ -17,8 +19,10 @@ import {
   BlobUseSchema,
   ClientStorageSchema,
 } from '../blobs/blob.entity.ts';
+import { ContentKeySchema } from '../blobs/content-key.entity.ts';
 import { CertificateSchema } from '../certificates/certificate.entity.ts';
 import { ClientSchema, OperatorSchema } from '../clients/client.entity.ts';
+import { KeyDigestSchema } from '../secrets/key-digest.entity.ts';
 import {
   ClientBalanceSchema,
   LedgerPostingSchema,
@@ -29,6 +33,7 @@ import {
 export const entities: EntitySchema[] = [
   AuditEntrySchema,
   CertificateSchema,
+  KeyDigestSchema,
   ClientSchema,
   OperatorSchema,
   LedgerTransactionSchema,
@@ -42,11 +47,15 @@ export const entities: EntitySchema[] = [
   BlobErasureSchema,
   BlobChunkSchema,
   ClientStorageSchema,
+  ContentKeySchema,
+  AttemptLogSchema,
+  AttemptLogChunkSchema,
   ModuleSchema,
   JobSchema,
   AttemptSchema,
   BillSchema,
   CertificateChainSchema,
   NodeSchema,
+  LivenessGraceSchema,
   EnrolmentSchema,
 ];

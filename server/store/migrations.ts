@@ -9,8 +9,13 @@ import { AuditMigration } from './migrations/audit.ts';
 import { CertificatesMigration } from './migrations/certificates.ts';
 import { ClientsMigration } from './migrations/clients.ts';
 import { ClockMigration } from './migrations/clock.ts';
+import { ContentKeysMigration } from './migrations/content-keys.ts';
+import { FleetMigration } from './migrations/fleet.ts';
+import { KeyDigestsMigration } from './migrations/key-digests.ts';
 import { LedgerMigration } from './migrations/ledger.ts';
+import { LogsMigration } from './migrations/logs.ts';
 import { NodesMigration } from './migrations/nodes.ts';
+import { RetentionMigration } from './migrations/retention.ts';
 import { TimeoutsAndConstraintsMigration } from './migrations/timeouts-and-constraints.ts';
 
 export const migrations: { name: string; class: Constructor<Migration> }[] = [
@@ -24,4 +29,9 @@ export const migrations: { name: string; class: Constructor<Migration> }[] = [
   { name: '0008-nodes', class: NodesMigration },
   { name: '0009-blobs', class: BlobsMigration },
   { name: '0010-timeouts-and-constraints', class: TimeoutsAndConstraintsMigration },
+  { name: '0011-fleet', class: FleetMigration },
+  { name: '0012-key-digests', class: KeyDigestsMigration },
+  { name: '0013-content-keys', class: ContentKeysMigration },
+  { name: '0014-logs', class: LogsMigration },
+  { name: '0015-retention', class: RetentionMigration },
 ];
