@@ -63,15 +63,16 @@ async function runServer(config: ServerConfig, json: boolean): Promise<void> {
 }
 
 function announce(server: RunningServer, config: ServerConfig, log: Logger, json: boolean): void {
-  const { address, publicUrl, caPath: ca, caFingerprint } = server;
+  const { address, publicUrl, metricsUrl, caPath: ca, caFingerprint } = server;
   const { dataDir, trustDomain } = config;
-  log.info({ address, publicUrl, ca, caFingerprint, trustDomain }, 'ready');
+  log.info({ address, publicUrl, metricsUrl, ca, caFingerprint, trustDomain }, 'ready');
   if (!json) return;
   const stripe = config.stripe.kind;
   const ready = {
     event: 'ready',
     address,
     publicUrl,
+    metricsUrl,
     ca,
     caFingerprint,
     operator: firstOperatorFiles(dataDir),

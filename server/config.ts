@@ -18,11 +18,14 @@ export interface ServerConfig {
   readonly dataDir: string;
   /** Of the return page, plain HTTP, for what terminates TLS in front of it. 0 takes a free one. */
   readonly httpPort: number;
+  /** Where /metrics and /health are served; null for nowhere. */
+  readonly metrics: { readonly host: string; readonly port: number } | null;
   /** Where browsers reach the return page; null for the HTTP port itself. */
   readonly publicUrl: string | null;
   readonly trustDomain: string;
   readonly store: StoreLocation;
-  readonly redisUrl: string | null;
+  /** None for a single replica, one for a Redis alone, several for a Cluster. */
+  readonly redisUrls: readonly string[];
   readonly stripe: StripeConfig;
   /** Under which callers reach the port. */
   readonly names: { readonly dnsNames: readonly string[]; readonly ipAddresses: readonly string[] };
@@ -160,7 +163,7 @@ function checkTogether(set: Settings, problems: string[]): void {
   if (set.maxUncertifiedConnections > set.maxConnections) {
     problems.push('GJ_MAX_UNCERTIFIED_CONNECTIONS must be at most GJ_MAX_CONNECTIONS');
   }
-  if (set.redisUrl !== undefined && set.databaseUrl === undefined) {
+  if (set.redisUrl.length > 0 && set.databaseUrl === undefined) {
     problems.push('GJ_REDIS_URL needs GJ_DATABASE_URL: replicas share the database, too');
   }
   // Stripe redirects an owner's browser to registered https addresses alone.
@@ -191,13 +194,15 @@ function configOf(
     port: set.port,
     dataDir: set.dataDir,
     httpPort: set.httpPort,
+    metrics:
+      set.metricsPort === undefined ? null : { host: set.metricsHost, port: set.metricsPort },
     publicUrl: set.publicUrl ?? null,
     trustDomain,
     store:
       set.databaseUrl === undefined
         ? { kind: 'folder', path: set.dataDir }
         : { kind: 'postgresql', url: set.databaseUrl },
-    redisUrl: set.redisUrl ?? null,
+    redisUrls: set.redisUrl,
     stripe,
     names: { dnsNames: set.dnsNames, ipAddresses: set.ipAddresses },
     heartbeat: {

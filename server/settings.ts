@@ -47,6 +47,14 @@ export const settings = z.object({
     .max(4096)
     .describe('folder for keys and data'),
   httpPort: port.default(0).describe('port of the return page, plain HTTP; 0 takes a free one'),
+  metricsPort: port
+    .optional()
+    .describe('port of /metrics and /health, plain HTTP; 0 takes a free one; none by default'),
+  metricsHost: z
+    .string()
+    .refine((text) => isIP(text) !== 0, 'must be an IP address')
+    .default('127.0.0.1')
+    .describe('IP address of that port: it has no authentication'),
   publicUrl: url('https', 'http').optional().describe('where browsers reach the return page'),
   trustDomain: z
     .string()
@@ -56,9 +64,18 @@ export const settings = z.object({
   databaseUrl: url('postgresql', 'postgres')
     .optional()
     .describe('PostgreSQL; without it PGlite in the data folder'),
-  redisUrl: url('redis', 'rediss')
-    .optional()
-    .describe('Redis for nonces; without it they live in this process'),
+  redisUrl: list
+    .pipe(
+      z
+        .array(url('redis', 'rediss'))
+        .refine(
+          (urls) =>
+            urls.length < 2 || urls.every((text) => /^\/?(0?)$/.test(new URL(text).pathname)),
+          'must name no database but 0 where it names several servers: a Cluster has one',
+        ),
+    )
+    .default([])
+    .describe('Redis, several with commas for a Cluster; without it there is one replica'),
   stripe: z
     .literal('simulator', { error: "can only be 'simulator'" })
     .optional()

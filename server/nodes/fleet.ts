@@ -100,6 +100,21 @@ export class Fleet {
     return fleet;
   }
 
+  /** How many nodes there are of each kind. */
+  counts(): readonly { standing: Standing; liveness: Liveness['kind']; nodes: number }[] {
+    const counts = new Map<
+      string,
+      { standing: Standing; liveness: Liveness['kind']; nodes: number }
+    >();
+    for (const { standing, liveness } of this.#members.values()) {
+      const name = `${standing} ${liveness.kind}`;
+      const count = counts.get(name) ?? { standing, liveness: liveness.kind, nodes: 0 };
+      count.nodes++;
+      counts.set(name, count);
+    }
+    return [...counts.values()];
+  }
+
   /** How many nodes share the control plane's budget of beats: those that are live. */
   liveCount(): number {
     return this.#liveCount;

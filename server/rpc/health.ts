@@ -1,4 +1,5 @@
-// grpc.health.v1: whether this server, or one of its services, takes calls. Anyone may ask.
+// grpc.health.v1: whether this server, one of its services, or a part that it leans on works. Anyone may
+// ask; a part is asked for as `part/<name>`, as in `part/database`.
 import { Health, HealthCheckResponse_ServingStatus } from '#gen/grpc/health/v1/health_pb';
 import { RpcError } from './error.ts';
 import { implement, type ServiceImplementation } from './service.ts';
@@ -11,12 +12,35 @@ export interface HealthSwitch {
   setServing(serving: boolean): void;
 }
 
+/** What of the parts matters here. */
+export interface HealthParts {
+  /** Null for a name that is no part's. */
+  of(name: string): { readonly up: boolean } | null;
+  /** Whether everything that calls need answers. */
+  isServing(): boolean;
+  onChange(listener: () => void): () => void;
+}
+
+const PART_PREFIX = 'part/';
+
 /** `serviceNames`: full names; the empty name stands for the whole server. */
-export function healthService(serviceNames: ReadonlySet<string>): HealthSwitch {
+export function healthService(
+  serviceNames: ReadonlySet<string>,
+  parts: HealthParts | null = null,
+): HealthSwitch {
   let serving = true;
   const watchers = new Set<() => void>();
-  const isKnown = (name: string) => name === '' || serviceNames.has(name);
-  const status = () => (serving ? SERVING : NOT_SERVING);
+  const wakeAll = () => {
+    for (const wake of watchers) wake();
+  };
+  parts?.onChange(wakeAll);
+  const partOf = (name: string) =>
+    name.startsWith(PART_PREFIX) ? (parts?.of(name.slice(PART_PREFIX.length)) ?? null) : null;
+  const isKnown = (name: string) => name === '' || serviceNames.has(name) || partOf(name) !== null;
+  const status = (name: string) => {
+    const works = partOf(name)?.up ?? (serving && (parts?.isServing() ?? true));
+    return works ? SERVING : NOT_SERVING;
+  };
 
   const implementation = implement(Health, {
     async check({ service }) {
@@ -27,7 +51,7 @@ export function healthService(serviceNames: ReadonlySet<string>): HealthSwitch {
           `checking the health of '${service.slice(0, 100)}': there is no such service`,
         );
       }
-      return { status: status() };
+      return { status: status(service) };
     },
     async *watch({ service }, { signal }) {
       if (!isKnown(service)) {
@@ -44,7 +68,7 @@ export function healthService(serviceNames: ReadonlySet<string>): HealthSwitch {
         watchers.add(changed.resolve);
         signal.addEventListener('abort', () => changed.resolve(), { once: true });
         try {
-          yield { status: status() };
+          yield { status: status(service) };
           await changed.promise;
         } finally {
           watchers.delete(changed.resolve);
@@ -58,7 +82,7 @@ export function healthService(serviceNames: ReadonlySet<string>): HealthSwitch {
     setServing(next) {
       if (next === serving) return;
       serving = next;
-      for (const wake of watchers) wake();
+      wakeAll();
     },
   };
 }

@@ -57,6 +57,8 @@ export interface ListenerOptions {
   readonly tls: TlsMaterial;
   readonly anchors: TrustAnchors;
   readonly services: readonly ServiceImplementation[];
+  /** Sees every call first, also those that are refused here. */
+  readonly measure: Interceptor;
   readonly revocations: AuthenticateOptions['revocations'] & {
     onRevoked(listener: (serials: readonly string[]) => void): () => void;
   };
@@ -88,6 +90,7 @@ const FLUSH_MS = 500;
 export async function listen(options: ListenerOptions): Promise<Listener> {
   const authentication = { now: () => options.clock.now(), revocations: options.revocations };
   const interceptors: readonly Interceptor[] = [
+    options.measure,
     authenticate(authentication),
     authorize(authentication),
     limit({ enrolment: options.enrolmentLimit }),

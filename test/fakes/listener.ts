@@ -88,6 +88,7 @@ export async function startListener(options: TestListenerOptions): Promise<TestL
       intermediates: server.chain.slice(1).map((der) => new X509Certificate(der)),
     },
     services: options.services,
+    measure: {},
     revocations,
     enrolmentLimit: enrolmentLimit({
       newLimiter: memoryLimiter,
