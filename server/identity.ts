@@ -11,11 +11,10 @@ import { startHttp } from './http/listener.ts';
 import { Fleet } from './nodes/fleet.ts';
 import { heartbeatService } from './nodes/heartbeat-service.ts';
 import { nodeAdminService } from './nodes/node-admin-service.ts';
-import { memoryNonceStore, type NonceStore } from './nodes/nonce-store.ts';
-import { openRedisNonceStore } from './redis/nonce-store.ts';
 import type { EnrolmentLimit } from './rpc/limits.ts';
 import type { ServiceImplementation } from './rpc/service.ts';
 import type { Secrets } from './secrets/secrets.ts';
+import type { Shared } from './shared.ts';
 import type { Stops } from './stops.ts';
 import type { Store } from './store/store.ts';
 import { connectStripe, type StripeOptions } from './stripe/stripe.ts';
@@ -25,6 +24,7 @@ export interface IdentityOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly store: Store;
+  readonly shared: Shared;
   readonly secrets: Secrets;
   readonly revocations: Revocations;
   readonly limit: EnrolmentLimit;
@@ -42,14 +42,13 @@ export interface Identity {
 const HOUR_MS = 3_600_000;
 
 export async function startIdentity(options: IdentityOptions): Promise<Identity> {
-  const { config, clock, log, store, secrets, revocations, limit, stops } = options;
+  const { config, clock, log, store, shared, secrets, revocations, limit, stops } = options;
+  const { nonces } = shared;
   const { authority, heartbeatMaster } = secrets;
   const { baseIntervalMs, lostAfterIntervals, maxBeatsPerSecond } = config.heartbeat;
   const onError = (doing: string, cause: unknown) => log.error({ err: cause }, doing);
   const certificateLifeMs = config.certificates.nodeHours * HOUR_MS;
 
-  const nonces = await openNonces(config.redisUrl, { clock, onError });
-  stops.add(() => nonces.close());
   const fleet = await Fleet.open({ store, clock, baseIntervalMs, lostAfterIntervals, onError });
   stops.add(() => fleet.close());
   const stripe = connectStripe(stripeOptions(config.stripe));
@@ -93,15 +92,6 @@ export async function startIdentity(options: IdentityOptions): Promise<Identity>
       nodeAdminService({ store, fleet, revocations }),
     ],
   };
-}
-
-async function openNonces(
-  redisUrl: string | null,
-  options: { readonly clock: Clock; readonly onError: (doing: string, cause: unknown) => void },
-): Promise<NonceStore> {
-  return redisUrl === null
-    ? memoryNonceStore(options)
-    : openRedisNonceStore({ ...options, url: redisUrl });
 }
 
 function stripeOptions(stripe: StripeConfig): StripeOptions {

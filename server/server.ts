@@ -1,6 +1,6 @@
 // The control plane as one process: what it is made of, in the order in which it starts and, backwards,
 // stops.
-import { X509Certificate } from 'node:crypto';
+import { randomBytes, X509Certificate } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
@@ -14,17 +14,21 @@ import type { Clock } from './clock.ts';
 import type { ServerConfig } from './config.ts';
 import { startIdentity } from './identity.ts';
 import { healthService } from './rpc/health.ts';
-import { memoryLimiter } from './rpc/limiter.ts';
 import { enrolmentLimit } from './rpc/limits.ts';
+import { measure } from './metrics/measure.ts';
+import { startMetrics } from './metrics/start.ts';
 import { listen } from './rpc/listener.ts';
 import { reflectionServices } from './rpc/reflection.ts';
 import { openFileSecrets } from './secrets/file-secrets.ts';
 import { writeFileWhole } from './secrets/files.ts';
+import { requireSameKeys } from './secrets/key-digest-store.ts';
+import { keyDigestsOf } from './secrets/key-digests.ts';
 import { certificatePem } from './secrets/pem.ts';
 import {
   issueServerCertificate,
   keepServerCertificateFresh,
 } from './secrets/server-certificate.ts';
+import { openShared } from './shared.ts';
 import { openStore } from './store/open.ts';
 import { Stops } from './stops.ts';
 import { startWork } from './work.ts';
@@ -35,6 +39,8 @@ export interface RunningServer {
   readonly port: number;
   /** Where browsers reach the return page. */
   readonly publicUrl: string;
+  /** Of /metrics and /health, or null. */
+  readonly metricsUrl: string | null;
   /** The root certificate in PEM, to give to callers. */
   readonly caPath: string;
   /** `sha256:<hex>` of the root certificate's DER: what agents pin. */
@@ -57,6 +63,9 @@ const STOP_GRACE_MS = 5000;
 /** Bytes of one message; blobs travel in chunks of a quarter of it. */
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 
+/** Replicas never meet under one id: 64 random bits. */
+const REPLICA_ID_BYTES = 8;
+
 /** Root and data, readable by all: it is what callers have to be given. */
 const CA_FILE = 'ca.crt';
 const PUBLIC_FILE_MODE = 0o644;
@@ -67,47 +76,80 @@ export async function startServer(
   environment: ServerEnvironment,
 ): Promise<RunningServer> {
   const { clock, log } = environment;
+  const replicaId = randomBytes(REPLICA_ID_BYTES).toString('hex');
   const stops = new Stops();
   const failure = Promise.withResolvers<unknown>();
   try {
     const store = await openStore(config.store, {
       clock,
-      // Limits and wake-ups live in this process, with Redis too: a second one would miss them.
-      exclusive: true,
+      // Without Redis, nonces, limits and wake-ups live in this process: a second one would miss them.
+      exclusive: config.redisUrls.length === 0,
       onLockLost: failure.resolve,
       ...(environment.storeTemplate === undefined ? {} : { template: environment.storeTemplate }),
     });
     stops.add(() => store.close());
 
-    const inUse = await store.read(hasCertificates);
-    const { dataDir, trustDomain } = config;
-    const secrets = await openFileSecrets({ dataDir, trustDomain, nowMs: clock.now(), inUse });
-    const { authority } = secrets;
+    const { dataDir, trustDomain, redisUrls } = config;
     const caPath = join(dataDir, CA_FILE);
-    writeFileWhole(caPath, certificatePem(authority.rootCertificate), PUBLIC_FILE_MODE);
-    await ensureFirstOperator({ store, authority, dataDir, nowMs: clock.now() });
+    // Replicas that start together on an empty database and folder must agree on what the first one makes.
+    const secrets = await store.alone(async () => {
+      const inUse = await store.read(hasCertificates);
+      const opened = await openFileSecrets({ dataDir, trustDomain, nowMs: clock.now(), inUse });
+      const { authority } = opened;
+      await requireSameKeys(store, await keyDigestsOf(opened), dataDir);
+      writeFileWhole(caPath, certificatePem(authority.rootCertificate), PUBLIC_FILE_MODE);
+      await ensureFirstOperator({ store, authority, dataDir, nowMs: clock.now() });
+      return opened;
+    });
+    const { authority } = secrets;
 
     const onError = (doing: string) => (cause: unknown) => log.error({ err: cause }, doing);
-    const revocations = await Revocations.open(store, clock, onError('reading revocations'));
+    const shared = await openShared({
+      redisUrls,
+      replicaId,
+      clock,
+      onError: (doing, cause) => onError(doing)(cause),
+      stops,
+    });
+    const revocations = await Revocations.open({
+      store,
+      clock,
+      announcements: shared.announcements,
+      onError: onError('reading revocations'),
+    });
     stops.add(() => revocations.close());
 
     const limit = enrolmentLimit({
-      newLimiter: memoryLimiter,
+      newLimiter: shared.newLimiter,
       perAddressPerSecond: config.limits.enrolmentsPerAddressPerSecond,
       burstPerAddress: config.limits.enrolmentBurstPerAddress,
       perKeyPerMinute: config.limits.enrolmentsPerKeyPerMinute,
     });
-    const parts = { config, clock, log, store, secrets, revocations, limit, stops };
+    const parts = { config, clock, log, store, shared, secrets, revocations, limit, stops };
     const identity = await startIdentity(parts);
     const work = await startWork({ ...parts, fleet: identity.fleet });
 
+    const {
+      metrics,
+      parts: leanedOn,
+      url: metricsUrl,
+    } = await startMetrics({
+      ...parts,
+      replicaId,
+      nodes: () => identity.fleet.counts(),
+      checks: [],
+      listen: config.metrics,
+    });
     const services = [
       ...identity.services,
       ...work,
       clientAdminService({ store, authority, clock }),
       auditService({ store }),
     ];
-    const health = healthService(new Set(services.map(({ service }) => service.typeName)));
+    const health = healthService(
+      new Set(services.map(({ service }) => service.typeName)),
+      leanedOn,
+    );
     const issueTls = (nowMs: number) => issueServerCertificate(authority, config.names, nowMs);
     const listener = await listen({
       host: config.host,
@@ -122,6 +164,7 @@ export async function startServer(
         health.implementation,
         ...reflectionServices([...services, health.implementation]),
       ],
+      measure: measure({ metrics, now: () => clock.now() }),
       revocations,
       enrolmentLimit: limit,
       limits: { ...config.limits, maxMessageBytes: MAX_MESSAGE_BYTES },
@@ -143,6 +186,7 @@ export async function startServer(
       address: `${isIPv6(config.host) ? `[${config.host}]` : config.host}:${listener.port}`,
       port: listener.port,
       publicUrl: identity.publicUrl,
+      metricsUrl,
       caPath,
       caFingerprint: digestText(digest(authority.rootCertificate)),
       failed: failure.promise,

@@ -14,7 +14,6 @@ import { contentsInRows } from './blobs/contents-in-rows.ts';
 import type { Revocations } from './certificates/revocations.ts';
 import type { Clock } from './clock.ts';
 import type { ServerConfig } from './config.ts';
-import { LocalAnnouncements, type Announcements } from './jobs/announcements.ts';
 import { jobService } from './jobs/job-service.ts';
 import { ModuleCheck } from './jobs/module-check.ts';
 import { billingService } from './ledger/billing-service.ts';
@@ -32,20 +31,19 @@ export interface WorkOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly store: Store;
-  readonly shared: Shared;
+  readonly shared: Pick<Shared, 'announcements'>;
   readonly secrets: Secrets;
   readonly revocations: Revocations;
   readonly fleet: Fleet;
   /** Takes what has to be stopped, should a later part fail to start. */
   readonly stops: Stops;
-  /** What a simulation puts in the place of chance, wake-ups and the process that checks modules. */
+  /** What a simulation puts in the place of chance and of the process that checks modules. */
   readonly edges?: Partial<WorkEdges>;
 }
 
 export interface WorkEdges {
   /** Cryptographically random bytes. */
   readonly random: (bytes: number) => Uint8Array;
-  readonly announcements: Announcements;
   readonly moduleCheck: Pick<ModuleCheck, 'check' | 'close'>;
 }
 
@@ -67,7 +65,6 @@ export async function startWork(options: WorkOptions): Promise<readonly ServiceI
   const { config, clock, log, store, shared, secrets, revocations, fleet, stops } = options;
   const { announcements } = shared;
   const onError = (doing: string, cause: unknown) => log.error({ err: cause }, doing);
-  const announcements = options.edges?.announcements ?? new LocalAnnouncements();
   const random = options.edges?.random ?? randomBytes;
 
   const blobs = openBlobs(options);

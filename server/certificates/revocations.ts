@@ -1,6 +1,7 @@
-// Which certificates are revoked, in memory, because every call and every stream message asks. Our own
-// revocations are announced at once; those of other replicas are read from the database every second.
+// Which certificates are revoked, in memory, because every call and every stream message asks. Replicas
+// announce theirs to each other, and read the database at once then, and every second in any case.
 import type { Clock } from '../clock.ts';
+import { REVOCATIONS_TOPIC, type Announcements } from '../jobs/announcements.ts';
 import type { Store } from '../store/store.ts';
 import { revokedSerials } from './certificate-store.ts';
 
@@ -13,31 +14,36 @@ const REFRESH_INTERVAL_MS = 1000;
  */
 const MAX_STALE_MS = 30_000;
 
+export interface RevocationsOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly announcements: Announcements;
+  /** A failure in the background, for the log. */
+  readonly onError: (cause: unknown) => void;
+}
+
 export class Revocations {
-  readonly #store: Store;
-  readonly #clock: Clock;
-  readonly #onError: (cause: unknown) => void;
+  readonly #options: RevocationsOptions;
   readonly #listeners = new Set<(serials: readonly string[]) => void>();
   #revoked = new Set<string>();
   #readAtMs = 0;
-  #stop: (() => void) | null = null;
+  #stops: readonly (() => void)[] = [];
   #reading: Promise<void> | null = null;
+  #isStale = false;
 
-  private constructor(store: Store, clock: Clock, onError: (cause: unknown) => void) {
-    this.#store = store;
-    this.#clock = clock;
-    this.#onError = onError;
+  private constructor(options: RevocationsOptions) {
+    this.#options = options;
   }
 
   /** Reads the revoked certificates and keeps them fresh until `close`. */
-  static async open(
-    store: Store,
-    clock: Clock,
-    onError: (cause: unknown) => void,
-  ): Promise<Revocations> {
-    const revocations = new Revocations(store, clock, onError);
+  static async open(options: RevocationsOptions): Promise<Revocations> {
+    const revocations = new Revocations(options);
     await revocations.#read();
-    revocations.#stop = clock.every(REFRESH_INTERVAL_MS, () => revocations.#refresh());
+    const { clock, announcements } = options;
+    revocations.#stops = [
+      clock.every(REFRESH_INTERVAL_MS, () => revocations.#refresh()),
+      announcements.subscribe(REVOCATIONS_TOPIC, () => revocations.#refresh()),
+    ];
     return revocations;
   }
 
@@ -51,8 +57,13 @@ export class Revocations {
     return nowMs - this.#readAtMs <= MAX_STALE_MS;
   }
 
-  /** After commit: ends the calls of these certificates at once. */
+  /** After commit: ends the calls of these certificates at once, on all replicas. */
   announce(serials: readonly string[]): void {
+    this.#cut(serials);
+    if (serials.length > 0) this.#options.announcements.publish(REVOCATIONS_TOPIC);
+  }
+
+  #cut(serials: readonly string[]): void {
     const fresh = serials.filter((serial) => !this.#revoked.has(serial));
     if (fresh.length === 0) return;
     for (const serial of fresh) this.#revoked.add(serial);
@@ -66,25 +77,35 @@ export class Revocations {
   }
 
   async close(): Promise<void> {
-    this.#stop?.();
+    for (const stop of this.#stops) stop();
+    this.#isStale = false;
     await this.#reading;
   }
 
   #refresh(): void {
-    if (this.#reading !== null) return;
-    this.#reading = this.#read()
-      .catch(this.#onError)
+    this.#isStale = true;
+    this.#reading ??= this.#readWhileStale()
+      .catch(this.#options.onError)
       .finally(() => {
         this.#reading = null;
       });
   }
 
+  /** What was announced while an answer was under way may not be in it. */
+  async #readWhileStale(): Promise<void> {
+    while (this.#isStale) {
+      this.#isStale = false;
+      await this.#read();
+    }
+  }
+
   async #read(): Promise<void> {
-    const nowMs = this.#clock.now();
-    const serials = await this.#store.read((em) => revokedSerials(em, nowMs));
+    const { store, clock } = this.#options;
+    const nowMs = clock.now();
+    const serials = await store.read((em) => revokedSerials(em, nowMs));
     // A revocation announced while the answer was under way stays: it may not have been in it.
     const expired = [...this.#revoked].filter((serial) => !serials.includes(serial));
-    this.announce(serials);
+    this.#cut(serials);
     this.#forgetNextTime(expired);
     this.#readAtMs = nowMs;
   }

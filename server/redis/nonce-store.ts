@@ -1,72 +1,51 @@
 // Nonces in Redis: one atomic command a claim, shared by all replicas. What Redis cannot promise for sure
 // counts as unavailable.
 
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { NONCE_CLAIM_MS } from '../../protocol/heartbeat/acceptance.ts';
 import type { Clock } from '../clock.ts';
 import { NonceStoreUnavailable, type NonceStore } from '../nodes/nonce-store.ts';
-
-/** A beat's answer waits for it; a healthy Redis answers within a millisecond. */
-const COMMAND_TIMEOUT_MS = 500;
-const CONNECT_TIMEOUT_MS = 2_000;
-const RECONNECT_CAP_MS = 1_000;
+import type { RedisConnection } from './connection.ts';
 
 /** Claims outlast twice the window of 60 s by 5 s: clocks this close leave room to spare. */
 const MAX_CLOCK_DISTANCE_MS = 2_000;
-const CLOCK_CHECK_INTERVAL_MS = 10_000;
+const CHECK_INTERVAL_MS = 10_000;
 
 export interface RedisNonceStoreOptions {
-  /** `redis://HOST:PORT/DB` or `rediss://` */
-  readonly url: string;
+  readonly redis: RedisConnection;
   readonly clock: Clock;
   /** A failure in the background, for the log. */
   readonly onError: (doing: string, cause: unknown) => void;
 }
 
 /**
- * Connects to Redis. Rejects when it does not answer, when its `maxmemory-policy` is not `noeviction` (an
- * evicted nonce would let a frame in twice), or when its clock is more than 2 s from ours.
+ * Rejects when Redis does not answer, when its `maxmemory-policy` is not `noeviction` (an evicted nonce
+ * would let a frame in twice), or when its clock is more than 2 s from ours; of a Cluster, those of any
+ * master. Looks again every 10 s: another server may have become a master.
  */
 export async function openRedisNonceStore(options: RedisNonceStoreOptions): Promise<NonceStore> {
-  const { url, clock, onError } = options;
-  const redis = new Redis(url, {
-    lazyConnect: true,
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 1,
-    commandTimeout: COMMAND_TIMEOUT_MS,
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    enableAutoPipelining: true,
-    retryStrategy: (tries) => Math.min(tries * 50, RECONNECT_CAP_MS),
-  });
-  redis.on('error', (cause) => onError('talking to Redis', cause));
-  try {
-    await redis.connect();
-    await requireNoEviction(redis);
-    await requireSameTime(redis, clock);
-  } catch (cause) {
-    redis.disconnect();
-    throw cause;
-  }
+  const { redis, clock, onError } = options;
+  await requireTrustworthy(redis, clock);
 
-  let clockProblem: NonceStoreUnavailable | null = null;
-  const checkClock = async () => {
+  let problem: NonceStoreUnavailable | null = null;
+  const check = async () => {
     try {
-      await requireSameTime(redis, clock);
-      clockProblem = null;
+      await requireTrustworthy(redis, clock);
+      problem = null;
     } catch (cause) {
       // That Redis is gone, each claim finds out by itself.
-      if (cause instanceof NonceStoreUnavailable) clockProblem = cause;
-      onError('comparing clocks with Redis', cause);
+      if (cause instanceof NonceStoreUnavailable) problem = cause;
+      onError('checking whether Redis can be trusted with nonces', cause);
     }
   };
-  const stopChecking = clock.every(CLOCK_CHECK_INTERVAL_MS, () => void checkClock());
+  const stopChecking = clock.every(CHECK_INTERVAL_MS, () => void check());
 
   return {
     async claim(nodeId, nonce) {
-      if (clockProblem !== null) throw clockProblem;
+      if (problem !== null) throw problem;
       const key = `gj:nonce:{${nodeId}}:${Buffer.from(nonce).toString('hex')}`;
       try {
-        return (await redis.set(key, '1', 'PX', NONCE_CLAIM_MS, 'NX')) === 'OK';
+        return (await redis.commands.set(key, '1', 'PX', NONCE_CLAIM_MS, 'NX')) === 'OK';
       } catch (cause) {
         throw new NonceStoreUnavailable(`claiming a nonce of '${nodeId}': Redis did not answer`, {
           cause,
@@ -75,9 +54,17 @@ export async function openRedisNonceStore(options: RedisNonceStoreOptions): Prom
     },
     async close() {
       stopChecking();
-      redis.disconnect();
     },
   };
+}
+
+async function requireTrustworthy(redis: RedisConnection, clock: Clock): Promise<void> {
+  await Promise.all(
+    redis.masters().map(async (server) => {
+      await requireNoEviction(server);
+      await requireSameTime(server, clock);
+    }),
+  );
 }
 
 async function requireNoEviction(redis: Redis): Promise<void> {

@@ -1,5 +1,5 @@
 // Opens the database that the configuration names, brings its tables up to date, and takes the lock that
-// keeps a second server away while parts of the control plane live in this process.
+// tells servers that share it from one that keeps parts of the control plane in its own memory.
 import { PGlite } from '@electric-sql/pglite';
 import { MikroORM, type Options } from '@mikro-orm/core';
 import { Migrator } from '@mikro-orm/migrations';
@@ -7,9 +7,16 @@ import { PgliteDriver } from '@mikro-orm/pglite';
 import { PostgreSqlDriver, type SqlEntityManager } from '@mikro-orm/postgresql';
 import type { Clock } from '../clock.ts';
 import { Stops } from '../stops.ts';
-import { MIGRATION_LOCK, SERVER_LOCK, takeAdvisoryLock } from './advisory-lock.ts';
+import {
+  MIGRATION_LOCK,
+  REPLICA_LOCK,
+  SINGLE_SERVER_LOCK,
+  START_LOCK,
+  takeAdvisoryLock,
+} from './advisory-lock.ts';
 import { entities } from './entities.ts';
 import { lockFolder } from './folder-lock.ts';
+import { keepAdvisoryLock } from './kept-lock.ts';
 import type { StoreLocation } from './location.ts';
 import { migrations } from './migrations.ts';
 import { pgliteFolder, type PgliteFolder } from './pglite-folder.ts';
@@ -22,10 +29,10 @@ export interface OpenOptions {
   readonly clock: Clock;
   /**
    * Refuse to share the database with another server, as long as nonces, limits or wake-ups live in the
-   * memory of this one. Always so in a folder.
+   * memory of this one. Always so in a folder. Otherwise only such a server is refused, and refuses us.
    */
   readonly exclusive: boolean;
-  /** The lock was lost with its connection: another server may have taken it, so this one has to stop. */
+  /** The lock was lost with its connection, and another server took it, so this one has to stop. */
   readonly onLockLost?: (cause: unknown) => void;
   /** The dump of a PGlite with these tables, for a new store: skips its slow first start. */
   readonly template?: Blob;
@@ -33,6 +40,8 @@ export interface OpenOptions {
 
 export interface OpenStore extends Store {
   readonly orm: MikroORM;
+  /** Runs `work` while no other server of this database runs such work. */
+  alone<T>(work: () => Promise<T>): Promise<T>;
 }
 
 /** Connections of one server to PostgreSQL. PGlite has one. */
@@ -111,7 +120,7 @@ async function openPglite(
   stops.add(() => orm.close(true));
   await orm.migrator.up();
   folder?.markReady();
-  return storeOf(orm, 'pglite', stops);
+  return { ...storeOf(orm, 'pglite', stops), alone: async (work) => work() };
 }
 
 async function openPostgresql(
@@ -129,18 +138,23 @@ async function openPostgresql(
   stops.add(() => orm.close(true));
   const em = entityManager(orm);
   await requireVersion(em);
-  if (exclusive) {
-    const lock = await takeAdvisoryLock(em, { ...SERVER_LOCK, clock, onLost: onLockLost });
-    stops.add(() => lock.release());
-  }
+  const name = exclusive ? SINGLE_SERVER_LOCK : REPLICA_LOCK;
+  const lock = await keepAdvisoryLock(em, { name, clock, onLost: onLockLost });
+  stops.add(() => lock.release());
+  const under = async <T>(held: typeof START_LOCK, work: () => Promise<T>): Promise<T> => {
+    const waited = await takeAdvisoryLock(em, { ...held, clock });
+    try {
+      return await work();
+    } finally {
+      await waited.release();
+    }
+  };
   // Replicas that start together must not run one migration twice.
-  const migrating = await takeAdvisoryLock(em, { ...MIGRATION_LOCK, clock });
-  try {
-    await orm.migrator.up();
-  } finally {
-    await migrating.release();
-  }
-  return storeOf(orm, 'postgresql', stops);
+  await under(MIGRATION_LOCK, () => orm.migrator.up());
+  return {
+    ...storeOf(orm, 'postgresql', stops),
+    alone: (work) => under(START_LOCK, work),
+  };
 }
 
 const ormOptions: Partial<Options> = {
@@ -178,7 +192,7 @@ function entityManager(orm: MikroORM): EntityManager {
   return orm.em.fork() as unknown as SqlEntityManager as EntityManager;
 }
 
-function storeOf(orm: MikroORM, kind: Store['kind'], stops: Stops): OpenStore {
+function storeOf(orm: MikroORM, kind: Store['kind'], stops: Stops): Omit<OpenStore, 'alone'> {
   return {
     orm,
     kind,

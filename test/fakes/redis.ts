@@ -6,12 +6,13 @@ import { createInterface } from 'node:readline';
 
 export interface TestRedis {
   readonly url: string;
+  readonly port: number;
   stop(): Promise<void>;
 }
 
-/** Throws where redis-server is not installed (`apt-get install -y redis-server`). */
-export async function startRedis(args: readonly string[] = []): Promise<TestRedis> {
-  const port = await freePort();
+/** On a free port unless told. Throws where redis-server is not installed (`apt-get install -y redis-server`). */
+export async function startRedis(args: readonly string[] = [], on?: number): Promise<TestRedis> {
+  const port = on ?? (await freePort());
   const redis = spawn(
     'redis-server',
     ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', ...args],
@@ -31,6 +32,7 @@ export async function startRedis(args: readonly string[] = []): Promise<TestRedi
   redis.stdout.resume();
   return {
     url: `redis://127.0.0.1:${port}/0`,
+    port,
     async stop() {
       redis.kill('SIGKILL');
       await exit;

@@ -29,7 +29,7 @@ describe('the configuration', () => {
       host: '127.0.0.1',
       trustDomain: 'gj.example',
       store: { kind: 'folder', path: '/var/lib/gap-junction' },
-      redisUrl: null,
+      redisUrls: [],
       stripe: { kind: 'live', secretKey: 'sk_live_0123456789', clientId: 'ca_0123456789' },
     });
     expect(config.heartbeat).to.deep.equal({

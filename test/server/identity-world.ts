@@ -16,6 +16,7 @@ import { keyIdOf } from '../../protocol/identity/key-id.ts';
 import { serialHex } from '../../protocol/identity/serial.ts';
 import { Revocations } from '../../server/certificates/revocations.ts';
 import { enrolmentService, type EnrolmentDeps } from '../../server/enrolment/enrolment-service.ts';
+import { LocalAnnouncements } from '../../server/jobs/announcements.ts';
 import { Fleet } from '../../server/nodes/fleet.ts';
 import type { CallContext, Caller, CallerOf, Handlers } from '../../server/rpc/service.ts';
 import { openFileSecrets } from '../../server/secrets/file-secrets.ts';
@@ -113,9 +114,12 @@ export class IdentityWorld {
       inUse: false,
     });
     const simulator = await startStripeSimulator({ port: 0 });
-    const revocations = await Revocations.open(store, clock, (cause) =>
-      unexpected('reading', cause),
-    );
+    const revocations = await Revocations.open({
+      store,
+      clock,
+      announcements: new LocalAnnouncements(),
+      onError: (cause) => unexpected('reading', cause),
+    });
     const fleet = await Fleet.open({
       store,
       clock,

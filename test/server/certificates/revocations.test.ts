@@ -4,6 +4,7 @@ import {
   revokeCertificatesOf,
 } from '../../../server/certificates/certificate-store.ts';
 import { Revocations } from '../../../server/certificates/revocations.ts';
+import { LocalAnnouncements } from '../../../server/jobs/announcements.ts';
 import { TestClock } from '../../fakes/clock.ts';
 import { onEachStore } from '../../fakes/stores.ts';
 
@@ -11,6 +12,7 @@ const HOUR_MS = 3_600_000;
 
 onEachStore('revocations', (store) => {
   const clock = new TestClock(Date.now());
+  const announcements = new LocalAnnouncements();
   let serials = 0;
 
   async function issue(holderId: string, notAfterMs = clock.now() + HOUR_MS): Promise<string> {
@@ -29,8 +31,13 @@ onEachStore('revocations', (store) => {
   const revoke = (id: string) =>
     store().transaction((em) => revokeCertificatesOf(em, { role: 'node', id }, clock.now()));
   const open = () =>
-    Revocations.open(store(), clock, (cause) => {
-      throw cause;
+    Revocations.open({
+      store: store(),
+      clock,
+      announcements,
+      onError: (cause) => {
+        throw cause;
+      },
     });
 
   it('are known at the start, for the holder alone, and once', async () => {

@@ -18,7 +18,7 @@ whenAll('heartbeats with nonces in Redis', () => {
     redis = await startRedis();
     controlPlane = await startControlPlane({
       settings: { stripeSimulatorUrl: simulator.url },
-      configure: (config) => ({ ...config, redisUrl: redis.url }),
+      configure: (config) => ({ ...config, redisUrls: [redis.url] }),
     });
     node = await enrolNode(controlPlane, 'Redis');
   });

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { expect } from 'chai';
 import { type Clock, systemClock } from '../../../server/clock.ts';
 import { NonceStoreUnavailable } from '../../../server/nodes/nonce-store.ts';
+import { openRedis, type RedisConnection } from '../../../server/redis/connection.ts';
 import { openRedisNonceStore } from '../../../server/redis/nonce-store.ts';
 import { whenAll } from '../../all.ts';
 import { startRedis, type TestRedis } from '../../fakes/redis.ts';
@@ -14,8 +15,14 @@ whenAll('nonces in Redis', () => {
   });
   after(() => redis.stop());
 
-  const open = (url: string, clock: Clock = systemClock) =>
-    openRedisNonceStore({ url, clock, onError: () => {} });
+  const connections: RedisConnection[] = [];
+  after(() => connections.forEach((connection) => connection.close()));
+
+  const open = async (url: string, clock: Clock = systemClock) => {
+    const connection = await openRedis({ urls: [url], onError: () => {} });
+    connections.push(connection);
+    return openRedisNonceStore({ redis: connection, clock, onError: () => {} });
+  };
 
   nonceStoreContract(() => open(redis.url));
 
@@ -55,7 +62,7 @@ whenAll('nonces in Redis', () => {
   });
 
   it('end at start, with a clear word, where there is no Redis', async () => {
-    const refused = await open('redis://127.0.0.1:1/0').catch((cause: unknown) => cause);
-    expect(refused).to.be.instanceOf(Error);
+    const refused = await open('redis://127.0.0.1:1/0').catch((error: Error) => error.message);
+    expect(refused).to.contain('GJ_REDIS_URL').and.to.contain('ECONNREFUSED');
   });
 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { listAuditEntries, recordAudit } from '../../../server/audit/audit-store.ts';
 import { systemClock } from '../../../server/clock.ts';
+import { LockRefused, SINGLE_SERVER_LOCK } from '../../../server/store/advisory-lock.ts';
 import { databaseNowMs } from '../../../server/store/now.ts';
 import { openStore, type OpenStore } from '../../../server/store/open.ts';
 import { query } from '../../../server/store/query.ts';
@@ -117,30 +118,76 @@ whenAll('a store in PostgreSQL', () => {
     const first = await open(url);
     const second = await open(url).catch((error: Error) => error.message);
     expect(second).to.contain('another server is using it').and.to.contain('GJ_DATABASE_URL');
-    const replica = await open(url, { exclusive: false });
-    await replica.close();
+    const replica = await open(url, { exclusive: false }).catch((error: Error) => error.message);
+    expect(replica).to.contain('a server without GJ_REDIS_URL is using it');
     await first.close();
     await (await open(url)).close();
   });
 
-  it('is brought up to date once by replicas that start together', async () => {
+  it('is shared by replicas, and refused to a server that keeps state in its memory', async () => {
     const url = postgresql.newDatabase();
-    const replicas = await Promise.all([1, 2, 3].map(() => open(url, { exclusive: false })));
+    const replicas = [await open(url, SHARED), await open(url, SHARED)];
+    const single = await open(url).catch((error: Error) => error.message);
+    expect(single).to.contain('another server is using it').and.to.contain('GJ_REDIS_URL');
+    for (const replica of replicas) await replica.close();
+    await (await open(url)).close();
+  });
+
+  it('lets one replica at a time make what the first one makes for all', async () => {
+    const url = postgresql.newDatabase();
+    const replicas = [await open(url, SHARED), await open(url, SHARED)];
+    let inside = 0;
+    const most = await Promise.all(
+      replicas.map((replica) =>
+        replica.alone(async () => {
+          const seen = ++inside;
+          await replica.read((em) => query(em, 'select pg_sleep(0.02)'));
+          inside--;
+          return seen;
+        }),
+      ),
+    );
+    expect(most).to.deep.equal([1, 1]);
     for (const replica of replicas) await replica.close();
   });
 
-  it('tells the server when the session that holds its lock is gone', async () => {
+  it('is brought up to date once by replicas that start together', async () => {
+    const url = postgresql.newDatabase();
+    const replicas = await Promise.all([1, 2, 3].map(() => open(url, SHARED)));
+    for (const replica of replicas) await replica.close();
+  });
+
+  it('takes its lock again when the session that held it is gone, as after a restart', async () => {
+    const url = postgresql.newDatabase();
+    const store = await open(url, {
+      onLockLost: () => {
+        throw new Error('nobody else wanted the lock');
+      },
+    });
+    await store.read((em) => query(em, END_HOLDERS));
+    await store.read(async (em) => {
+      while ((await query(em, HOLDERS)).length === 0) await query(em, 'select pg_sleep(0.02)');
+    });
+    const second = await open(url).catch((error: Error) => error.message);
+    expect(second).to.contain('another server is using it');
+    await store.close();
+  });
+
+  it('tells the server when another one took its lock meanwhile', async () => {
     const url = postgresql.newDatabase();
     const lost = Promise.withResolvers<unknown>();
     const store = await open(url, { onLockLost: lost.resolve });
-    const other = await open(url, { exclusive: false });
-    await other.read((em) =>
-      query(
-        em,
-        "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted",
-      ),
-    );
-    expect(await lost.promise).to.be.instanceOf(Error);
-    await Promise.all([store.close(), other.close()]);
+    await store.transaction(async (em) => {
+      await query(em, END_HOLDERS);
+      await query(em, `select pg_advisory_xact_lock(${SINGLE_SERVER_LOCK.key})`);
+      expect(await lost.promise).to.be.instanceOf(LockRefused);
+    });
+    await store.close();
   });
 });
+
+const SHARED = { exclusive: false };
+
+const HOLDERS = `select pid from pg_locks where locktype = 'advisory' and granted
+  and database = (select oid from pg_database where datname = current_database())`;
+const END_HOLDERS = `select pg_terminate_backend(pid) from (${HOLDERS}) as holder`;
