@@ -9,7 +9,9 @@ import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-no
 import { Option, type Command } from 'commander';
 import { z } from 'zod';
 
+import { addressText, parseAddresses, type Address } from '../agent/control-plane/address.ts';
 import { CommandError, EXIT } from './failure.ts';
+import { ReplicaTransport } from './replicas.ts';
 
 /** Answers carry at most a 1 MiB chunk or page; 4 MiB is the control plane's own bound on a message. */
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
@@ -34,7 +36,14 @@ export interface ConnectionOptions {
 /** Adds --address, --ca, --cert and --key. */
 export function withConnection(command: Command): Command {
   return command
-    .addOption(new Option('--address <host:port>', 'the control plane').env('GJ_ADDRESS'))
+    .addOption(
+      new Option(
+        '--address <host:port,...>',
+        'the control plane, or each of its replicas; a list, or given again',
+      )
+        .argParser((text: string, before?: string) => (before ? `${before},${text}` : text))
+        .env('GJ_ADDRESS'),
+    )
     .addOption(new Option('--ca <file>', "its authority's root certificate, PEM").env('GJ_CA'))
     .addOption(new Option('--cert <file>', 'your certificate, PEM').env('GJ_CERT'))
     .addOption(new Option('--key <file>', 'its private key, PEM').env('GJ_KEY'));
@@ -100,28 +109,42 @@ export function connect(options: ConnectionOptions): Connection {
   });
 }
 
-/** A connection as whoever holds this certificate and key, all PEM; as nobody without them. */
-export function openConnection(
-  address: string,
-  identity: { readonly ca: PemText; readonly cert?: PemText; readonly key?: PemText },
-): Connection {
-  const baseUrl = `https://${address}`;
-  const sessionManager = new Http2SessionManager(
+interface PemIdentity {
+  readonly ca: PemText;
+  readonly cert?: PemText;
+  readonly key?: PemText;
+}
+
+/**
+ * A connection as whoever holds this certificate and key, all PEM; as nobody without them. `addresses` is one
+ * `host:port`, or several with commas: calls go to the first of them that can be reached.
+ */
+export function openConnection(addresses: string, identity: PemIdentity): Connection {
+  const replicas = parseAddresses(addresses).map((address) => openReplica(address, identity));
+  const transport = new ReplicaTransport(replicas);
+  return {
+    client: (service) => createClient(service, transport),
+    close: () => {
+      for (const { sessions } of replicas) sessions.abort();
+    },
+  };
+}
+
+function openReplica(address: Address, identity: PemIdentity) {
+  const baseUrl = `https://${addressText(address)}`;
+  const sessions = new Http2SessionManager(
     baseUrl,
     { pingIntervalMs: PING_INTERVAL_MS },
     { ...identity, minVersion: 'TLSv1.3' },
   );
   const transport = createGrpcTransport({
     baseUrl,
-    sessionManager,
+    sessionManager: sessions,
     readMaxBytes: MAX_MESSAGE_BYTES,
     acceptCompression: [],
     interceptors: [limitUnary],
   });
-  return {
-    client: (service) => createClient(service, transport),
-    close: () => sessionManager.abort(),
-  };
+  return { transport, sessions };
 }
 
 type PemText = string | Buffer;

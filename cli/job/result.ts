@@ -1,9 +1,7 @@
 // A job watched to its end: progress to stderr; the output, the bill and the exit code at the end.
 import { writeFile } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
 
 import { toJsonString } from '@bufbuild/protobuf';
-import { Code, ConnectError } from '@connectrpc/connect';
 import type { Command } from 'commander';
 
 import { BlobService } from '#gen/gapjunction/blob/v1/blob_pb';
@@ -20,11 +18,8 @@ import { downloadBlob } from '../blobs.ts';
 import type { Connection } from '../connection.ts';
 import { CommandError, EXIT } from '../failure.ts';
 import { centsText, enumText, printMessage, progress } from '../output.ts';
-
-/** How often in a row. With the waits between, some 20 s: a control plane that starts again is back by then. */
-const MAX_RESUMES = 15;
-const LEAST_RESUME_DELAY_MS = 50;
-const MOST_RESUME_DELAY_MS = 2_000;
+import { isCut } from '../replicas.ts';
+import { MAX_RETRIES, pauseBefore } from '../retry.ts';
 
 export interface ResultOptions {
   readonly output?: string;
@@ -95,10 +90,8 @@ async function lastOf(
 ): Promise<{ job: Job; bill: Bill | undefined }> {
   const jobs = connection.client(JobService);
   let revision = 0n;
-  for (let resumes = 0; resumes <= MAX_RESUMES; resumes += 1) {
-    if (resumes > 0) {
-      await delay(Math.min(LEAST_RESUME_DELAY_MS * 2 ** (resumes - 1), MOST_RESUME_DELAY_MS));
-    }
+  for (let resumes = 0; resumes <= MAX_RETRIES; resumes += 1) {
+    if (resumes > 0) await pauseBefore(resumes);
     try {
       for await (const { job, bill } of jobs.watchJob({ jobId, afterRevision: revision })) {
         if (job === undefined) continue;
@@ -108,13 +101,10 @@ async function lastOf(
         progress(`${jobId} ${enumText(JobStateSchema, job.state).toLowerCase()}`);
       }
     } catch (error) {
-      const cut =
-        error instanceof ConnectError &&
-        (error.code === Code.Unavailable || error.code === Code.Canceled);
-      if (!cut) throw error;
+      if (!isCut(error)) throw error;
     }
   }
   throw new CommandError(
-    `watching ${jobId}: the control plane was not there ${MAX_RESUMES} times in a row; watch it again`,
+    `watching ${jobId}: the control plane was not there ${MAX_RETRIES} times in a row; watch it again`,
   );
 }

@@ -6,6 +6,7 @@ import { JobSchema, JobService } from '#gen/gapjunction/job/v1/job_pb';
 
 import { connected, withConnection, type ConnectionOptions } from '../connection.ts';
 import { CommandError } from '../failure.ts';
+import { untilThere } from '../retry.ts';
 import { print, printMessage } from '../output.ts';
 import { addJobOptions, prepareJob, type JobOptions } from './spec.ts';
 import { addResultOptions, watchToEnd, type ResultOptions } from './result.ts';
@@ -26,7 +27,10 @@ export function jobSubmitCommand(): Command {
       await connected(options, async (connection) => {
         const spec = await prepareJob(connection, file, options);
         const requestId = options.requestId ?? randomUUID();
-        const { job } = await connection.client(JobService).submitJob({ requestId, spec });
+        // The request id makes it safe to ask another replica.
+        const { job } = await untilThere(() =>
+          connection.client(JobService).submitJob({ requestId, spec }),
+        );
         if (job === undefined) throw new CommandError('submitting the job: the answer is empty');
         const wait = options.wait || options.output !== undefined || options.bill !== undefined;
         if (wait) await watchToEnd(connection, job.jobId, options);
