@@ -58,7 +58,8 @@ async function dev(options: DevOptions): Promise<void> {
     agent = await runAgent(controlPlane, { dataDir: agentDir, slots: options.slots, ...start });
     await tellReady(controlPlane, { dataDir, json: options.json ?? false });
     void tellEnd(agent, interrupt.signal);
-    await Promise.race([aborted(interrupt.signal), unexpectedEnd(controlPlane.server)]);
+    const servers = controlPlane.replicas.map(({ program }) => unexpectedEnd(program));
+    await Promise.race([aborted(interrupt.signal), ...servers]);
   } finally {
     await agent?.stop();
     await stopControlPlane(controlPlane);

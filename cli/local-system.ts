@@ -9,10 +9,11 @@ import { ClientAdminService } from '#gen/gapjunction/admin/v1/client_admin_pb';
 
 import { connectAccount } from '../stripe-simulator/visit.ts';
 import { certificatesPem, makeKeyAndRequest } from './admin/certificate-request.ts';
+import { runCommandLine } from './command-line.ts';
 import { connected } from './connection.ts';
+import { LocalReplica } from './local-replica.ts';
 import { Program } from './processes.ts';
 
-const COMMAND = fileURLToPath(new URL('./gap-junction.mjs', import.meta.url));
 const STRIPE_SIMULATOR = fileURLToPath(new URL('../stripe-simulator/main.ts', import.meta.url));
 
 /** Ten US dollars: enough for a few hundred thousand small jobs. */
@@ -24,7 +25,7 @@ export interface Credentials {
 }
 
 export interface ControlPlane {
-  /** `host:port` */
+  /** `host:port` of each replica, with commas. */
   readonly address: string;
   readonly publicUrl: string;
   /** Path of the root certificate, PEM. */
@@ -32,7 +33,7 @@ export interface ControlPlane {
   readonly caFingerprint: string;
   readonly operator: Credentials;
   readonly stripe: string;
-  readonly server: Program;
+  readonly replicas: readonly LocalReplica[];
   readonly simulator: Program;
 }
 
@@ -47,6 +48,8 @@ export interface LocalOptions extends StartOptions {
   readonly dataDir: string;
   /** 0 picks a free one. */
   readonly port: number;
+  /** Each is a further replica's; they need PostgreSQL and Redis, by the server's environment. */
+  readonly morePorts?: readonly number[];
   /** Further arguments of `server`. */
   readonly serverArgs?: readonly string[];
   /** Further variables of its environment. */
@@ -57,7 +60,6 @@ export interface LocalOptions extends StartOptions {
 export async function startControlPlane(options: LocalOptions): Promise<ControlPlane> {
   const { dataDir, port, onLog, signal } = options;
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
-  const serverDir = join(dataDir, 'server');
   const stateFile = join(dataDir, 'stripe.json');
   const simulator = new Program(
     'the Stripe simulator',
@@ -68,59 +70,44 @@ export async function startControlPlane(options: LocalOptions): Promise<ControlP
     },
   );
   const stripe = String((await simulator.event('ready', signal))['url']);
-  const server = runCommandLine('server', {
-    args: [
-      `--port=${port}`,
-      `--data-dir=${serverDir}`,
-      '--stripe=simulator',
-      `--stripe-simulator-url=${stripe}`,
-      '--json',
-      ...(options.serverArgs ?? []),
-    ],
-    environment: options.serverEnvironment,
-    onLog: (text) => onLog?.('server', text),
-  });
+  const replicas = [port, ...(options.morePorts ?? [])].map(
+    (at) =>
+      new LocalReplica({
+        dataDir: join(dataDir, 'server'),
+        port: at,
+        stripe,
+        args: options.serverArgs ?? [],
+        environment: options.serverEnvironment ?? {},
+        onLog: (text) => onLog?.('server', text),
+      }),
+  );
   try {
-    const ready = await server.event('ready', signal);
+    const all = await Promise.all(replicas.map((replica) => replica.ready(signal)));
+    const [ready] = all;
+    if (ready === undefined) throw new RangeError('A control plane without a replica');
     return {
-      address: String(ready['address']),
+      address: all.map((one) => String(one['address'])).join(','),
       publicUrl: String(ready['publicUrl']),
       ca: String(ready['ca']),
       caFingerprint: String(ready['caFingerprint']),
       operator: ready['operator'] as Credentials,
       stripe,
-      server,
+      replicas,
       simulator,
     };
   } catch (error) {
+    await Promise.all(replicas.map(({ program }) => program.stop()));
     await simulator.stop();
     throw error;
   }
 }
 
-export async function stopControlPlane({ server, simulator }: ControlPlane): Promise<void> {
-  await server.stop();
+export async function stopControlPlane({ replicas, simulator }: ControlPlane): Promise<void> {
+  await Promise.all(replicas.map(({ program }) => program.stop()));
   await simulator.stop();
 }
 
-/** `gap-junction <name> <args>` as a process of its own. */
-export function runCommandLine(
-  name: string,
-  {
-    args,
-    environment,
-    onLog,
-  }: {
-    readonly args: readonly string[];
-    readonly environment?: Readonly<Record<string, string>> | undefined;
-    readonly onLog?: (text: string) => void;
-  },
-): Program {
-  return new Program(`gap-junction ${name}`, COMMAND, [name, ...args], {
-    env: { ...process.env, ...environment },
-    ...(onLog && { onLog }),
-  });
-}
+export { runCommandLine };
 
 export interface EnrolledAgent {
   readonly nodeId: string;
@@ -165,12 +152,27 @@ export async function enrolAgent(
   return { nodeId: String(nodeId), dataDir };
 }
 
+interface RunOptions extends StartOptions {
+  readonly dataDir: string;
+  readonly slots?: number | undefined;
+}
+
 /** `agent run` of an enrolled agent, ready to take jobs of this control plane. */
 export async function runAgent(
-  { address }: Pick<ControlPlane, 'address'>,
-  { dataDir, slots, onLog, signal }: StartOptions & { dataDir: string; slots?: number | undefined },
+  controlPlane: Pick<ControlPlane, 'address'>,
+  options: RunOptions,
 ): Promise<Program> {
-  const agent = runCommandLine('agent', {
+  const agent = startAgent(controlPlane, options);
+  await agent.event('ready', options.signal);
+  return agent;
+}
+
+/** The same, not waited for. */
+export function startAgent(
+  { address }: Pick<ControlPlane, 'address'>,
+  { dataDir, slots, onLog }: RunOptions,
+): Program {
+  return runCommandLine('agent', {
     args: [
       'run',
       `--data-dir=${dataDir}`,
@@ -181,8 +183,6 @@ export async function runAgent(
     ],
     onLog: (text) => onLog?.('agent', text),
   });
-  await agent.event('ready', signal);
-  return agent;
 }
 
 export interface LocalClient extends Credentials {
@@ -191,7 +191,7 @@ export interface LocalClient extends Credentials {
 
 /** A client of this folder: its key and certificate made, and its first credit given, once. */
 export async function openClient(
-  controlPlane: ControlPlane,
+  controlPlane: Pick<ControlPlane, 'address' | 'ca' | 'operator'>,
   { dataDir, name }: { readonly dataDir: string; readonly name: string },
 ): Promise<LocalClient> {
   const key = join(dataDir, 'key.pem');

@@ -20,7 +20,7 @@ export async function beats(parts: Parts, runs: number): Promise<Row[]> {
       const node = await enrolNode(remote, `Owner ${index}`);
       streams.push(await BeatStream.open(remote, node));
     }
-    const { pid } = controlPlane.server;
+    const pid = controlPlane.replicas[0]?.program.pid ?? 0;
     const values: number[] = [];
     for (let run = -1; run < runs; run += 1) {
       const before = cpuMicroseconds(pid);

@@ -38,7 +38,7 @@ export async function jobs(parts: Parts, runs: number): Promise<Row[]> {
       return [
         await latency(parts, runs, runOne),
         ...(await throughput(parts, runs, runOne)),
-        ...(await growth(parts, controlPlane.server.pid, runOne)),
+        ...(await growth(parts, controlPlane.replicas[0]?.program.pid ?? 0, runOne)),
       ];
     }),
   );

@@ -27,13 +27,13 @@ import {
   enrolAgent,
   openClient,
   runAgent,
-  runCommandLine,
   startControlPlane,
   stopControlPlane,
   type ControlPlane,
   type EnrolledAgent,
   type LocalClient,
 } from '../../cli/local-system.ts';
+import type { LocalReplica } from '../../cli/local-replica.ts';
 import { pushModule } from '../../cli/module/push.ts';
 import type { Program } from '../../cli/processes.ts';
 import { sandboxReplay } from '../../cli/replay.ts';
@@ -42,6 +42,7 @@ import { systemClock } from '../../server/clock.ts';
 import { ledgerSum } from '../../server/ledger/ledger-store.ts';
 import type { StoreLocation } from '../../server/store/location.ts';
 import { openStore } from '../../server/store/open.ts';
+import { quietPorts } from '../fakes/quiet-ports.ts';
 import { storeTemplate } from '../fakes/store-template.ts';
 
 /**
@@ -61,6 +62,8 @@ export interface LocalWorldOptions {
   /** A fresh PostgreSQL database by URL; PGlite otherwise. */
   readonly databaseUrl?: string;
   readonly redisUrl?: string;
+  /** Servers over the one database and Redis, which they then need. Default 1. */
+  readonly replicas?: number;
 }
 
 export class LocalWorld {
@@ -70,7 +73,7 @@ export class LocalWorld {
   readonly #connections: Connection[] = [];
   readonly #agents: Program[] = [];
   readonly #pushed = new Map<Uint8Array, Promise<Module>>();
-  #controlPlane: ControlPlane;
+  readonly #controlPlane: ControlPlane;
   #asClient: Connection;
 
   private constructor(
@@ -95,9 +98,11 @@ export class LocalWorld {
       template: await storeTemplate(),
     });
     await store.close();
+    const [port = 0, ...morePorts] = await quietPorts(options.replicas ?? 1);
     const controlPlane = await startControlPlane({
       dataDir: folder,
-      port: 0,
+      port,
+      morePorts,
       serverArgs: SERVER_ARGS,
       serverEnvironment: environmentOf(options),
     });
@@ -185,24 +190,39 @@ export class LocalWorld {
     return connection.client(EarningsService).getEarnings({});
   }
 
-  /** Kills the control plane without a word and starts it again where it was. */
+  /** Kills the control plane, all of it, without a word and starts it again where it was. */
   async killAndRestartServer(): Promise<void> {
-    const { server, address, stripe } = this.#controlPlane;
-    await server.stop('SIGKILL');
-    const again = runCommandLine('server', {
-      args: [
-        `--port=${new URL(`https://${address}`).port}`,
-        `--data-dir=${join(this.#folder, 'server')}`,
-        '--stripe=simulator',
-        `--stripe-simulator-url=${stripe}`,
-        '--json',
-        ...SERVER_ARGS,
-      ],
-      environment: environmentOf(this.#options),
-    });
-    this.#controlPlane = { ...this.#controlPlane, server: again };
-    await again.event('ready');
+    const all = this.#controlPlane.replicas.map((_, index) => index);
+    await Promise.all(all.map((index) => this.killReplica(index)));
+    await Promise.all(all.map((index) => this.restartReplica(index)));
     this.#asClient = this.#connect(this.#client);
+  }
+
+  /** Ends a replica without a word; its address stays among those that everybody knows. */
+  async killReplica(index: number): Promise<void> {
+    await this.#replica(index).program.stop('SIGKILL');
+  }
+
+  /** Lets a replica end as an operator does. */
+  async stopReplica(index: number): Promise<void> {
+    await this.#replica(index).program.stop();
+  }
+
+  /** Starts a replica that has ended again, where it was, and waits until it serves. */
+  async restartReplica(index: number): Promise<void> {
+    this.#replica(index).restart();
+    await this.#replica(index).ready();
+  }
+
+  /** Where that replica is, as an agent says it: `host:port`. */
+  addressOf(index: number): string {
+    return this.#controlPlane.address.split(',')[index] ?? '';
+  }
+
+  #replica(index: number): LocalReplica {
+    const replica = this.#controlPlane.replicas[index];
+    if (replica === undefined) throw new RangeError(`There is no replica ${index}`);
+    return replica;
   }
 
   /** Ends every program and answers the sum over all postings of the books that are left. */
