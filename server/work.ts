@@ -17,6 +17,7 @@ import type { ServerConfig } from './config.ts';
 import { jobService } from './jobs/job-service.ts';
 import { ModuleCheck } from './jobs/module-check.ts';
 import { billingService } from './ledger/billing-service.ts';
+import { Logs } from './logs/logs.ts';
 import type { Fleet } from './nodes/fleet.ts';
 import { earningsService } from './payouts/earnings-service.ts';
 import { openPlacement } from './placement/placement.ts';
@@ -73,6 +74,7 @@ export async function startWork(options: WorkOptions): Promise<readonly ServiceI
       blobs.sweep().catch((cause: unknown) => onError('erasing blobs that nobody uses', cause));
     }),
   );
+  const logs = new Logs({ store, announcements, clock, random });
   const moduleCheck = options.edges?.moduleCheck ?? new ModuleCheck(clock);
   stops.add(() => moduleCheck.close());
   const { baseIntervalMs, lostAfterIntervals } = config.heartbeat;
@@ -81,6 +83,7 @@ export async function startWork(options: WorkOptions): Promise<readonly ServiceI
     clock,
     random,
     blobs,
+    logs,
     fleet,
     signer: secrets.signer,
     isolationSecret: secrets.isolationSecret,
@@ -97,6 +100,7 @@ export async function startWork(options: WorkOptions): Promise<readonly ServiceI
     jobService({
       store,
       blobs,
+      logs,
       moduleCheck,
       announcements,
       clock,

@@ -2,7 +2,9 @@ import { JobService } from '#gen/gapjunction/job/v1/job_pb';
 import { makeId } from '../../protocol/identity/ids.ts';
 import { findBill } from '../bills/bills.ts';
 import type { Blobs } from '../blobs/blobs.ts';
+import { DEFAULT_QUOTA, type Quota } from '../clients/quota.ts';
 import type { Clock } from '../clock.ts';
+import type { Logs } from '../logs/logs.ts';
 import { notFound, RpcError, unimplemented } from '../rpc/error.ts';
 import { pageLimit, pageOf, readPageToken } from '../rpc/page.ts';
 import { callerOf, implement, type ServiceImplementation } from '../rpc/service.ts';
@@ -25,16 +27,19 @@ const SEED_BYTES = 32;
 export interface JobServiceDeps {
   readonly store: Store;
   readonly blobs: Pick<Blobs, 'put' | 'requireOwned' | 'useBlobs' | 'endUses' | 'readAll'>;
+  readonly logs: Pick<Logs, 'tail'>;
   readonly moduleCheck: Pick<ModuleCheck, 'check'>;
   readonly announcements: Announcements;
   readonly clock: Clock;
   /** Cryptographically random bytes. */
   readonly random: (bytes: number) => Uint8Array;
   readonly tariff: JobTariff;
+  /** Of clients that have none of their own. */
+  readonly quota?: Quota;
 }
 
 export function jobService(deps: JobServiceDeps): ServiceImplementation {
-  const { store, blobs, moduleCheck, announcements, clock, random, tariff } = deps;
+  const { store, blobs, logs, moduleCheck, announcements, clock, random, tariff } = deps;
 
   async function ownJob(clientId: string, jobId: string): Promise<JobRecord> {
     const record = await store.read((em) => readJob(em, { clientId, jobId }));
@@ -92,6 +97,7 @@ export function jobService(deps: JobServiceDeps): ServiceImplementation {
         jobId: makeId('j', random),
         seed: random(SEED_BYTES),
         tariff,
+        quota: deps.quota ?? DEFAULT_QUOTA,
       };
       const { record, isNew } = await store.transaction((em) => submitJob(em, blobs, submission));
       if (isNew) announcements.publish(QUEUE_TOPIC);
@@ -153,9 +159,24 @@ export function jobService(deps: JobServiceDeps): ServiceImplementation {
       return { job: jobMessage(record) };
     },
 
-    // oxlint-disable-next-line require-yield
-    async *tailLogs() {
-      throw unimplemented('TailLogs');
+    async *tailLogs({ jobId, attemptId, offsetBytes, noFollow }, context) {
+      const { clientId } = callerOf(context, 'client');
+      const { signal } = context;
+      const pieces = logs.tail({
+        clientId,
+        jobId,
+        attemptId,
+        offsetBytes,
+        follow: !noFollow,
+        signal,
+      });
+      for await (const piece of pieces) {
+        yield {
+          attemptId: piece.attemptId,
+          offsetBytes: BigInt(piece.offsetBytes),
+          chunk: piece.bytes,
+        };
+      }
     },
 
     async acknowledgeOutput() {

@@ -1,16 +1,27 @@
-import { DispatchService, type WorkRequest } from '#gen/gapjunction/node/v1/dispatch_pb';
-import { RpcError, unimplemented } from '../rpc/error.ts';
+import { IsolationLevel } from '#gen/gapjunction/job/v1/isolation_pb';
+import {
+  DispatchService,
+  type Introduction,
+  type WorkRequest,
+} from '#gen/gapjunction/node/v1/dispatch_pb';
+import type { Logs } from '../logs/logs.ts';
+import { RpcError } from '../rpc/error.ts';
 import {
   callerOf,
   implement,
   type CallContext,
   type ServiceImplementation,
 } from '../rpc/service.ts';
+import type { NodeTraits } from './assignment.ts';
 import type { Completion } from './completion.ts';
 import type { Dispatch } from './dispatch.ts';
 import type { WorkMessage, WorkStream } from './work-stream.ts';
 
-export function dispatchService(dispatch: Dispatch, completion: Completion): ServiceImplementation {
+export function dispatchService(
+  dispatch: Dispatch,
+  completion: Completion,
+  logs: Pick<Logs, 'append'>,
+): ServiceImplementation {
   return implement(DispatchService, {
     async *work(requests, context) {
       const stream = await dispatch.open(callerOf(context, 'node'));
@@ -27,14 +38,22 @@ export function dispatchService(dispatch: Dispatch, completion: Completion): Ser
       }
     },
 
-    async appendLogs() {
-      throw unimplemented('AppendLogs');
+    async appendLogs({ attemptId, offsetBytes, chunk }, context) {
+      const { nodeId } = callerOf(context, 'node');
+      // What lies beyond 2^53 is beyond every bound all the same.
+      const piece = { attemptId, nodeId, offsetBytes: Number(offsetBytes), bytes: chunk };
+      return { nextOffsetBytes: BigInt(await logs.append(piece)) };
     },
 
     async complete(request, context) {
       return (await completion.complete(request, callerOf(context, 'node').nodeId)) ?? {};
     },
   });
+}
+
+/** Unless it says more, a node has the lowest isolation level. */
+function traitsOf({ labels, isolationLevel }: Introduction): NodeTraits {
+  return { labels, isolationLevel: Math.max(isolationLevel, IsolationLevel.PROCESS) };
 }
 
 /** Until the node ends its side, or the stream is over. What goes wrong ends the stream. */
@@ -49,6 +68,9 @@ async function readRequests(
       switch (kind.case) {
         case 'offer':
           dispatch.offer(stream, kind.value.freeSlots);
+          break;
+        case 'introduction':
+          dispatch.introduce(stream, traitsOf(kind.value));
           break;
         case 'acknowledgement':
           void dispatch.acknowledge(stream, kind.value.attemptId);

@@ -2,9 +2,11 @@
 import { makeId } from '../../protocol/identity/ids.ts';
 import type { Blobs } from '../blobs/blobs.ts';
 import { CertificateChains } from '../bills/certificate-chains.ts';
+import { DEFAULT_QUOTA } from '../clients/quota.ts';
 import type { Clock } from '../clock.ts';
 import type { Announcements } from '../jobs/announcements.ts';
 import { DEFAULT_MAX_ATTEMPTS } from '../jobs/jobs.ts';
+import type { Logs } from '../logs/logs.ts';
 import type { ServiceImplementation } from '../rpc/service.ts';
 import type { Signer } from '../secrets/secrets.ts';
 import { databaseNowMs } from '../store/now.ts';
@@ -26,6 +28,8 @@ import { WorkStreams } from './work-stream.ts';
 export interface PlacementFleet {
   /** Live and enrolled: neither draining nor revoked. */
   mayTakeWork(nodeId: string): boolean;
+  /** All that may take work, whichever replica they are connected to. */
+  workingNodes(): readonly string[];
   isLive(nodeId: string): boolean;
   onLost(listener: (nodeId: string) => Promise<void>): () => void;
   onRevoked(listener: (nodeId: string) => Promise<void>): () => void;
@@ -40,6 +44,7 @@ export interface PlacementOptions {
   /** Cryptographically random bytes. */
   readonly random: (bytes: number) => Uint8Array;
   readonly blobs: Pick<Blobs, 'put' | 'claimOutput' | 'endUses' | 'readAll'>;
+  readonly logs: Pick<Logs, 'append'>;
   readonly fleet: PlacementFleet;
   readonly signer: Signer;
   /** 32 bytes. */
@@ -50,6 +55,8 @@ export interface PlacementOptions {
   readonly lostPeriodMs: number;
   readonly maxAttempts?: number;
   readonly transferGraceMs?: number;
+  /** Jobs that one client may have in flight, where it has no quota of its own. */
+  readonly jobsInFlight?: number;
   readonly onError: (doing: string, cause: unknown) => void;
 }
 
@@ -83,9 +90,11 @@ export async function openPlacement(options: PlacementOptions): Promise<Placemen
     sender,
     announcements,
     mayTakeWork: (nodeId) => fleet.mayTakeWork(nodeId),
+    workingNodes: () => fleet.workingNodes(),
     signer,
     isolationSecret: options.isolationSecret,
     transferGraceMs: options.transferGraceMs ?? DEFAULT_TRANSFER_GRACE_MS,
+    jobsInFlight: options.jobsInFlight ?? DEFAULT_QUOTA.jobsInFlight,
     newAttemptId: () => makeId('a', options.random),
     onError,
   });
@@ -141,7 +150,7 @@ export async function openPlacement(options: PlacementOptions): Promise<Placemen
   await sweep.run();
 
   return {
-    service: dispatchService(dispatch, completion),
+    service: dispatchService(dispatch, completion, options.logs),
     leases,
     sweep: () => sweep.run(),
     async close() {

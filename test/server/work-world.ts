@@ -11,12 +11,14 @@ import {
   GetJobRequestSchema,
   JobService,
   SubmitJobRequestSchema,
+  TailLogsRequestSchema,
   WatchJobRequestSchema,
   type JobSchema,
   type JobSpecSchema,
+  type TailLogsResponseSchema,
   type WatchJobResponseSchema,
 } from '#gen/gapjunction/job/v1/job_pb';
-import { DispatchService } from '#gen/gapjunction/node/v1/dispatch_pb';
+import { AppendLogsRequestSchema, DispatchService } from '#gen/gapjunction/node/v1/dispatch_pb';
 import { GJ_0_DIGEST_HEX, GJ_0_PROFILE } from '../../metering/metering.ts';
 import { DEFAULT_LIMITS, MAX_LIMITS } from '../../protocol/bill/limits.ts';
 import { DEFAULT_PRICE } from '../../protocol/bill/price.ts';
@@ -30,6 +32,7 @@ import { type Clock, systemClock } from '../../server/clock.ts';
 import { LocalAnnouncements } from '../../server/jobs/announcements.ts';
 import { jobService } from '../../server/jobs/job-service.ts';
 import { ModuleCheck } from '../../server/jobs/module-check.ts';
+import { Logs } from '../../server/logs/logs.ts';
 import {
   balanceOf,
   creditClient,
@@ -48,6 +51,7 @@ import { startPostgresql, type Postgresql } from '../fakes/postgresql.ts';
 import { storeTemplate } from '../fakes/store-template.ts';
 
 export type JobMessage = MessageInitShape<typeof JobSchema>;
+export type LogMessage = MessageInitShape<typeof TailLogsResponseSchema>;
 export type WatchMessage = MessageInitShape<typeof WatchJobResponseSchema>;
 
 /** Exports `_start`, which does nothing, and a memory of one page. */
@@ -93,6 +97,7 @@ export class WorkWorld {
   readonly store: OpenStore;
   readonly authority: TestAuthority;
   readonly blobs: Blobs;
+  readonly logs: Logs;
   readonly jobs: Handlers<typeof JobService>;
   readonly fleet = new TestFleet();
   readonly revokedSerials = new Set<string>();
@@ -124,10 +129,13 @@ export class WorkWorld {
       limits: DEFAULT_BLOB_LIMITS,
       random: randomBytes,
     });
+    const { announcements } = this;
+    this.logs = new Logs({ store, announcements, clock, random: randomBytes });
     this.#moduleCheck = new ModuleCheck(clock);
     this.jobs = jobService({
       store,
       blobs: this.blobs,
+      logs: this.logs,
       moduleCheck: this.#moduleCheck,
       announcements: this.announcements,
       clock,
@@ -169,6 +177,7 @@ export class WorkWorld {
       clock,
       random: randomBytes,
       blobs,
+      logs: this.logs,
       fleet,
       announcements,
       signer: this.#signer,
@@ -225,7 +234,9 @@ export class WorkWorld {
     for (const node of this.#nodes.splice(0)) await node.disconnect();
     this.fleet.live.clear();
     this.failures.length = 0;
-    await this.store.transaction((em) => query(em, 'truncate job, attempt, bill'));
+    await this.store.transaction((em) =>
+      query(em, 'truncate job, attempt, bill, client_queue, client_fuel_minute'),
+    );
   }
 
   /** The same node with its certificate in a second process. */
@@ -265,6 +276,7 @@ export class TestFleet {
   readonly #beats = new Set<(nodeId: string, beat: { attemptIds: readonly string[] }) => void>();
 
   mayTakeWork = (nodeId: string): boolean => this.live.has(nodeId);
+  workingNodes = (): readonly string[] => [...this.live];
   isLive = (nodeId: string): boolean => this.live.has(nodeId);
   onLost = (listener: (nodeId: string) => Promise<void>) => subscribe(this.#lost, listener);
   onRevoked = (listener: (nodeId: string) => Promise<void>) => subscribe(this.#revoked, listener);
@@ -299,6 +311,8 @@ export class WorkNode extends ScriptedNode {
   readonly nodeId: string;
   readonly issued: IssuedCertificate;
   readonly serial: string;
+  /** Adds to the logs of an attempt; answers where the next piece begins. */
+  readonly appendLogs: (attemptId: string, offset: number, text: string) => Promise<bigint>;
 
   constructor(world: WorkWorld, nodeId: string, issued: IssuedCertificate) {
     const caller = nodeCaller(nodeId, issued);
@@ -311,6 +325,18 @@ export class WorkNode extends ScriptedNode {
       },
       issued.signer,
     );
+    this.appendLogs = async (attemptId, offset, text) => {
+      const request = {
+        attemptId,
+        offsetBytes: BigInt(offset),
+        chunk: Buffer.from(text, 'latin1'),
+      };
+      const { nextOffsetBytes } = await dispatch().appendLogs(
+        create(AppendLogsRequestSchema, request),
+        contextOf(caller),
+      );
+      return nextOffsetBytes ?? 0n;
+    };
     this.nodeId = nodeId;
     this.issued = issued;
     this.serial = caller.serial;
@@ -382,6 +408,21 @@ export class TestClient {
   watch(jobId: string, afterRevision = 0n): AsyncIterable<WatchMessage> {
     const request = create(WatchJobRequestSchema, { jobId, afterRevision });
     return this.#world.jobs.watchJob(request, this.context);
+  }
+
+  tailLogs(
+    jobId: string,
+    from: MessageInitShape<typeof TailLogsRequestSchema> = {},
+    signal = this.context.signal,
+  ): AsyncIterable<LogMessage> {
+    const request = create(TailLogsRequestSchema, { ...from, jobId });
+    return this.#world.jobs.tailLogs(request, { ...this.context, signal });
+  }
+
+  /** All of the logs that are there. */
+  async logs(jobId: string, attemptId = ''): Promise<string> {
+    const messages = await Array.fromAsync(this.tailLogs(jobId, { attemptId, noFollow: true }));
+    return Buffer.concat(messages.map(({ chunk }) => chunk ?? Buffer.of())).toString('latin1');
   }
 
   /** Watches to the end; answers the last message. */
