@@ -9,7 +9,7 @@ import {
   type HeartbeatResponse,
   type MetricsSchema,
 } from '#gen/gapjunction/node/v1/heartbeat_pb';
-import { heartbeatKey } from '../../protocol/heartbeat/keys.ts';
+import { HeartbeatKey } from '../../protocol/heartbeat/mac.ts';
 import { judgeReply } from '../../protocol/heartbeat/reply.ts';
 import { certificatePem } from '../../server/secrets/pem.ts';
 import { connectAccount } from '../../stripe-simulator/visit.ts';
@@ -72,7 +72,7 @@ export class BeatStream {
   #sequence = 0n;
   streamId: Uint8Array = new Uint8Array();
 
-  private constructor(controlPlane: Pick<ControlPlane, 'clientFor'>, node: TestNode) {
+  private constructor(controlPlane: Pick<ControlPlane, 'clientFor'>, node: Omit<TestNode, 'key'>) {
     this.#node = node.node;
     const client: ReturnType<typeof createClient<typeof HeartbeatService>> = controlPlane.clientFor(
       HeartbeatService,
@@ -85,7 +85,7 @@ export class BeatStream {
   /** Opens a stream and reads its hello. */
   static async open(
     controlPlane: Pick<ControlPlane, 'clientFor'>,
-    node: TestNode,
+    node: Omit<TestNode, 'key'>,
   ): Promise<BeatStream> {
     const stream = new BeatStream(controlPlane, node);
     const verdict = judgeReply(stream.#downKey(), await stream.next(), { kind: 'hello' });
@@ -149,7 +149,7 @@ export class BeatStream {
     const keys = this.#node.heartbeatKeys;
     return {
       keyId: keys?.keyId ?? 0,
-      down: heartbeatKey(keys?.controlPlaneToNode ?? new Uint8Array()),
+      down: new HeartbeatKey(keys?.controlPlaneToNode ?? new Uint8Array()),
     };
   }
 
