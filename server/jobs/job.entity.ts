@@ -4,8 +4,11 @@ export const JobSchema = defineEntity({
   name: 'Job',
   tableName: 'job',
   indexes: [
-    // The queue, oldest first.
-    { properties: ['state', 'submittedMs', 'jobId'] },
+    // The queue of each client: the higher priority first, then the older.
+    {
+      name: 'job_queue_index',
+      expression: `create index job_queue_index on job (client_id, (9 - priority), submitted_ms, job_id) where state = 'queued'`,
+    },
     // The queued jobs that waited for too long.
     { properties: ['state', 'queueEndMs'] },
     // What ended jobs left, oldest first, as long as it is kept.

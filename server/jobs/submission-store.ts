@@ -3,10 +3,12 @@ import type { JobSpec } from '#gen/gapjunction/job/v1/job_pb';
 import { digestText } from '../../protocol/bill/digest.ts';
 import type { PriceRates } from '../../protocol/bill/price.ts';
 import type { Blobs } from '../blobs/blobs.ts';
+import type { Quota } from '../clients/quota.ts';
 import { MAX_MOVED_MICROCENTS } from '../ledger/ledger.ts';
 import { holdForJob } from '../ledger/ledger-store.ts';
 import { RpcError } from '../rpc/error.ts';
 import type { EntityManager } from '../store/store.ts';
+import { requireQuota } from './admission-store.ts';
 import type { JobLimits, JobRecord } from './job-record.ts';
 import { insertJob, readJobOfRequest } from './job-store.ts';
 import {
@@ -99,6 +101,8 @@ export interface Submission {
   /** 32 random bytes. */
   readonly seed: Uint8Array;
   readonly tariff: JobTariff;
+  /** Of clients that have none of their own. */
+  readonly quota: Quota;
 }
 
 /**
@@ -151,6 +155,7 @@ export async function submitJob(
   if (input.kind === 'inline' && input.bytes.length > 0) {
     await blobs.put(em, { holder, bytes: input.bytes });
   }
+  await requireQuota(em, { clientId, fuelLimit: limits.fuel, defaults: submission.quota });
   // Last, because it locks the client's balance until the end.
   await holdForJob(em, { clientId, jobId, microcents: holdMicrocents });
   return { record, isNew: true };

@@ -4,6 +4,7 @@ import { BillSchema } from '../bills/bill.entity.ts';
 import { CertificateChainSchema } from '../bills/certificate-chain.entity.ts';
 import { JobSchema } from '../jobs/job.entity.ts';
 import { ModuleSchema } from '../jobs/module.entity.ts';
+import { ClientFuelMinuteSchema, ClientQueueSchema } from '../jobs/queue.entity.ts';
 import { AttemptLogChunkSchema, AttemptLogSchema } from '../logs/log.entity.ts';
 import { AttemptSchema } from '../placement/attempt.entity.ts';
 import { EnrolmentSchema } from '../enrolment/enrolment.entity.ts';
@@ -22,6 +23,7 @@ import {
 import { ContentKeySchema } from '../blobs/content-key.entity.ts';
 import { CertificateSchema } from '../certificates/certificate.entity.ts';
 import { ClientSchema, OperatorSchema } from '../clients/client.entity.ts';
+import { ClientQuotaSchema } from '../clients/quota.entity.ts';
 import { KeyDigestSchema } from '../secrets/key-digest.entity.ts';
 import {
   ClientBalanceSchema,
@@ -36,6 +38,7 @@ export const entities: EntitySchema[] = [
   KeyDigestSchema,
   ClientSchema,
   OperatorSchema,
+  ClientQuotaSchema,
   LedgerTransactionSchema,
   LedgerPostingSchema,
   ClientBalanceSchema,
@@ -52,6 +55,8 @@ export const entities: EntitySchema[] = [
   AttemptLogChunkSchema,
   ModuleSchema,
   JobSchema,
+  ClientQueueSchema,
+  ClientFuelMinuteSchema,
   AttemptSchema,
   BillSchema,
   CertificateChainSchema,

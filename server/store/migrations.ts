@@ -10,6 +10,7 @@ import { CertificatesMigration } from './migrations/certificates.ts';
 import { ClientsMigration } from './migrations/clients.ts';
 import { ClockMigration } from './migrations/clock.ts';
 import { ContentKeysMigration } from './migrations/content-keys.ts';
+import { FairQueueMigration } from './migrations/fair-queue.ts';
 import { FleetMigration } from './migrations/fleet.ts';
 import { KeyDigestsMigration } from './migrations/key-digests.ts';
 import { LedgerMigration } from './migrations/ledger.ts';
@@ -34,4 +35,5 @@ export const migrations: { name: string; class: Constructor<Migration> }[] = [
   { name: '0013-content-keys', class: ContentKeysMigration },
   { name: '0014-logs', class: LogsMigration },
   { name: '0015-retention', class: RetentionMigration },
+  { name: '0016-fair-queue', class: FairQueueMigration },
 ];
