@@ -19,12 +19,16 @@ export class Program {
   readonly #listeners = new Set<() => void>();
   #log = '';
 
-  /** Runs `script` under this Node.js. `onLog` gets its stderr as it comes. */
+  /** Runs `script` under this Node.js. `onLog` gets its stderr as it comes, `onEvent` what it tells. */
   constructor(
     name: string,
     script: string,
     args: readonly string[],
-    options: { env?: NodeJS.ProcessEnv; onLog?: (text: string) => void } = {},
+    options: {
+      env?: NodeJS.ProcessEnv;
+      onLog?: (text: string) => void;
+      onEvent?: (event: ProgramEvent) => void;
+    } = {},
   ) {
     this.name = name;
     const child = spawn(process.execPath, [script, ...args], {
@@ -35,7 +39,9 @@ export class Program {
     this.#exited = once(child, 'close').then(() => this.#wake());
     createInterface({ input: child.stdout }).on('line', (line) => {
       const event = eventOf(line);
-      if (event !== null) this.#events.push(event);
+      if (event === null) return;
+      this.#events.push(event);
+      options.onEvent?.(event);
       this.#wake();
     });
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -59,14 +65,15 @@ export class Program {
   }
 
   /**
-   * The first event of this name. Stops the program when it does not come: when the signal is aborted.
+   * The first event of this name, or the `count`-th. Stops the program when it does not come: when the signal
+   * is aborted.
    * @throws CommandError with the end of its log when it ends before; the signal's reason
    */
-  async event(name: string, signal?: AbortSignal): Promise<ProgramEvent> {
+  async event(name: string, signal?: AbortSignal, count = 1): Promise<ProgramEvent> {
     const stop = () => void this.stop();
     signal?.addEventListener('abort', stop);
     try {
-      return await this.#event(name);
+      return await this.#event(name, count);
     } catch (error) {
       signal?.throwIfAborted();
       throw error;
@@ -75,9 +82,9 @@ export class Program {
     }
   }
 
-  async #event(name: string): Promise<ProgramEvent> {
+  async #event(name: string, count: number): Promise<ProgramEvent> {
     for (;;) {
-      const event = this.#events.find((candidate) => candidate.event === name);
+      const event = this.#events.filter((candidate) => candidate.event === name)[count - 1];
       if (event !== undefined) return event;
       if (!this.running && this.#child.stdout?.readableEnded) {
         throw new CommandError(

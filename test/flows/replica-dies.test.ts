@@ -1,0 +1,70 @@
+// Two replicas, one agent that knows both: whichever dies or stops, the agent and its job go on at the other.
+import { expect } from 'chai';
+
+import { AttemptState } from '#gen/gapjunction/job/v1/job_pb';
+
+import type { Program, ProgramEvent } from '../../cli/processes.ts';
+import { whenAll } from '../all.ts';
+import { ENDLESS, NOTHING, wasmOf } from '../fakes/job-client.ts';
+import { startPostgresql, type Postgresql } from '../fakes/postgresql.ts';
+import { startRedis, type TestRedis } from '../fakes/redis.ts';
+import { LocalWorld } from './local-world.ts';
+
+/** Seconds of work, so that the fault comes in the middle. */
+const FUEL = 2_000_000_000n;
+
+whenAll('one of two replicas', () => {
+  let postgresql: Postgresql;
+  let redis: TestRedis;
+  let world: LocalWorld;
+  before(async () => {
+    postgresql = await startPostgresql();
+    redis = await startRedis(['--maxmemory-policy', 'noeviction']);
+  });
+  after(async () => {
+    await redis.stop();
+    postgresql.stop();
+  });
+  beforeEach(async () => {
+    world = await LocalWorld.start({
+      databaseUrl: postgresql.newDatabase(),
+      redisUrl: redis.url,
+      replicas: 2,
+    });
+  });
+  afterEach(() => world.dispose());
+
+  /** The replica that the agent is linked to, by what it said last. */
+  const replicaOf = ({ address }: ProgramEvent): number =>
+    [0, 1].findIndex((index) => world.addressOf(index) === address);
+
+  async function begin(): Promise<{ agent: Program; jobId: string; at: number }> {
+    const agent = await world.run(await world.enrol('node'));
+    const at = replicaOf(await agent.event('linked'));
+    const jobId = await world.submit(await wasmOf(ENDLESS), { limits: { fuel: FUEL } });
+    await agent.event('job_started');
+    return { agent, jobId, at };
+  }
+
+  async function expectEndedThere(agent: Program, jobId: string, at: number): Promise<void> {
+    expect(replicaOf(await agent.event('linked', undefined, 2))).to.equal(1 - at);
+    const ended = await world.watch(jobId);
+    await agent.event('job_settled');
+    expect(ended.job.attempts.map(({ state }) => state)).to.deep.equal([AttemptState.COMPLETED]);
+    const next = await world.watch(await world.submit(await wasmOf(NOTHING)));
+    expect(next.job.attempts).to.have.length(1);
+    expect(await world.stopAndSumBooks()).to.equal(0n);
+  }
+
+  it('that is killed takes no job with it: the agent goes on at the other at once', async () => {
+    const { agent, jobId, at } = await begin();
+    await world.killReplica(at);
+    await expectEndedThere(agent, jobId, at);
+  });
+
+  it('that stops hands its agents over, and their jobs go on', async () => {
+    const { agent, jobId, at } = await begin();
+    await world.stopReplica(at);
+    await expectEndedThere(agent, jobId, at);
+  });
+});
