@@ -135,6 +135,11 @@ export class Fleet {
     return member !== undefined && member.liveness.kind === 'live' && takesWork(member.standing);
   }
 
+  /** All nodes that may take work, whichever replica they are connected to. */
+  workingNodes(): readonly string[] {
+    return [...this.#members.keys()].filter((nodeId) => this.mayTakeWork(nodeId));
+  }
+
   /** The last beat that this replica accepted. */
   lastBeat(nodeId: string): Beat | null {
     return this.#members.get(nodeId)?.lastBeat ?? null;

@@ -8,6 +8,7 @@ import {
   type NodeSchema as NodeMessageSchema,
   Standing as StandingMessage,
 } from '#gen/gapjunction/admin/v1/node_admin_pb';
+import { IsolationLevel } from '#gen/gapjunction/job/v1/isolation_pb';
 import { recordAudit } from '../audit/audit-store.ts';
 import { revokeCertificatesOf } from '../certificates/certificate-store.ts';
 import type { Revocations } from '../certificates/revocations.ts';
@@ -173,6 +174,8 @@ async function messagesOf(
       residentMemoryBytes: beat.residentMemoryBytes,
       fuelSinceStart: beat.fuelSinceStart,
       leases: leases.get(node.nodeId) ?? 0,
+      labels: node.labels,
+      isolationLevel: IsolationLevel[node.isolationLevel],
     };
   });
 }

@@ -1,5 +1,6 @@
 // The named operations on nodes. Times are the database's.
 
+import { IsolationLevel } from '#gen/gapjunction/job/v1/isolation_pb';
 import { query } from '../store/query.ts';
 import type { EntityManager } from '../store/store.ts';
 import type { Beat } from './fleet.ts';
@@ -244,4 +245,19 @@ export async function loadFleet(em: EntityManager): Promise<FleetRow[]> {
     live: row.live,
     lastBeatMs: row.last_beat_ms === null ? null : Number(row.last_beat_ms),
   }));
+}
+
+/** What the node says of itself. `isolationLevel`: the number of the contract's IsolationLevel, 1 or 2. */
+export async function recordIntroduction(
+  em: EntityManager,
+  nodeId: string,
+  said: { readonly labels: Readonly<Record<string, string>>; readonly isolationLevel: number },
+): Promise<void> {
+  const level = said.isolationLevel >= IsolationLevel.NAMESPACES ? 'NAMESPACES' : 'PROCESS';
+  await query(
+    em,
+    `update node set labels = $2::jsonb, isolation_level = $3
+      where node_id = $1 and (labels, isolation_level) is distinct from ($2::jsonb, $3)`,
+    [nodeId, JSON.stringify(said.labels), level],
+  );
 }

@@ -53,7 +53,8 @@ export function dispatchService(
 
 /** Unless it says more, a node has the lowest isolation level. */
 function traitsOf({ labels, isolationLevel }: Introduction): NodeTraits {
-  return { labels, isolationLevel: Math.max(isolationLevel, IsolationLevel.PROCESS) };
+  const { UNSPECIFIED, PROCESS } = IsolationLevel;
+  return { labels, isolationLevel: isolationLevel === UNSPECIFIED ? PROCESS : isolationLevel };
 }
 
 /** Until the node ends its side, or the stream is over. What goes wrong ends the stream. */
@@ -77,7 +78,6 @@ async function readRequests(
           break;
         // How far a guest is, is not kept: the receipt says what it burnt.
         case 'progress':
-        case 'introduction':
         case undefined:
           break;
         default:

@@ -1,9 +1,11 @@
 import { RpcError } from '../rpc/error.ts';
 import type { CertificateChains } from '../bills/certificate-chains.ts';
 import { nodeTopic, type Announcements } from '../jobs/announcements.ts';
+import { recordIntroduction } from '../nodes/node-store.ts';
 import type { CallerOf } from '../rpc/service.ts';
 import type { Store } from '../store/store.ts';
 import type { Acknowledgements } from './acknowledgements.ts';
+import type { NodeTraits } from './assignment.ts';
 import { readOpenLeases, takeOrdersToResend } from './lease-store.ts';
 import type { OrderSender } from './order-sender.ts';
 import { ACKNOWLEDGE_MS, type Placer } from './placer.ts';
@@ -50,6 +52,17 @@ export class Dispatch {
     this.#unsubscribes.get(stream)?.();
     this.#unsubscribes.delete(stream);
     this.#options.streams.remove(stream);
+  }
+
+  /** The node says what it is; operators see that too. */
+  introduce(stream: WorkStream, traits: NodeTraits): void {
+    stream.introduce(traits);
+    const { nodeId } = stream.node;
+    this.#options.store
+      .transaction((em) => recordIntroduction(em, nodeId, traits))
+      .catch((cause: unknown) =>
+        this.#options.onError(`writing the introduction of '${nodeId}'`, cause),
+      );
   }
 
   offer(stream: WorkStream, freeSlots: number): void {

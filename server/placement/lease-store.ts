@@ -177,6 +177,7 @@ export interface StoredOrder {
   readonly keyId: Uint8Array;
   readonly inputDigest: Uint8Array;
   readonly inputBytes: bigint;
+  readonly requestId: string;
 }
 
 /**
@@ -193,12 +194,14 @@ export async function takeOrdersToResend(
     order_key_id: Uint8Array;
     input_digest: Uint8Array;
     input_bytes: string;
+    submit_request_id: string;
   }>(
     em,
     `update attempt a set acknowledge_by_ms = gap_junction_now_ms() + $3::bigint
        from job j
       where j.job_id = a.job_id and a.node_id = $1 and a.node_key_id = $2 and a.state = 'leased'
-    returning a.attempt_id, a.order_payload, a.order_key_id, j.input_digest, j.input_bytes::text`,
+    returning a.attempt_id, a.order_payload, a.order_key_id, j.input_digest, j.input_bytes::text,
+              j.submit_request_id`,
     [nodeId, keyId, acknowledgeMs],
   );
   return rows.map((row) => ({
@@ -207,6 +210,7 @@ export async function takeOrdersToResend(
     keyId: row.order_key_id,
     inputDigest: row.input_digest,
     inputBytes: BigInt(row.input_bytes),
+    requestId: row.submit_request_id,
   }));
 }
 

@@ -13,6 +13,8 @@ export interface OrderToSend {
   readonly keyId: Uint8Array;
   readonly inputDigest: Uint8Array;
   readonly inputBytes: bigint;
+  /** The `x-request-id` of the call that submitted the job. */
+  readonly requestId: string;
 }
 
 /** Signs orders and puts them on their node's stream. */
@@ -46,7 +48,12 @@ export class OrderSender {
     stream.sendOrder(order.attemptId, envelope.signature, {
       kind: {
         case: 'order',
-        value: { envelope, signerChain: [...this.#signer.chain], ...inlineInput },
+        value: {
+          envelope,
+          signerChain: [...this.#signer.chain],
+          requestId: order.requestId,
+          ...inlineInput,
+        },
       },
     });
   }

@@ -25,6 +25,8 @@ export interface PlacerOptions {
   readonly announcements: Announcements;
   /** Live and enrolled: neither draining, lost nor revoked. */
   readonly mayTakeWork: (nodeId: string) => boolean;
+  /** All nodes that may take work, whichever replica they are connected to. */
+  readonly workingNodes: () => readonly string[];
   readonly signer: { readonly keyId: Uint8Array; readonly chainDigest: Uint8Array };
   readonly isolationSecret: Uint8Array;
   readonly transferGraceMs: number;
@@ -85,7 +87,7 @@ export class Placer {
 
   /** Answers how many jobs were placed. */
   async #placeBatch(): Promise<number> {
-    const { streams, store, mayTakeWork } = this.#options;
+    const { streams, store, mayTakeWork, workingNodes } = this.#options;
     const working = streams.all().filter(({ node }) => mayTakeWork(node.nodeId));
     const free = working.reduce((sum, stream) => sum + stream.freeSlots, 0);
     if (free === 0) return 0;
@@ -94,13 +96,12 @@ export class Placer {
     try {
       const placed = await store.transaction(async (em) => {
         const { records, nowMs } = await lockQueuedJobs(em, Math.min(free, MAX_BATCH) + EXTRA_JOBS);
-        const assignments = assign(
-          records.map(({ job }) => job),
-          {
-            offers: working.map(({ node, freeSlots }) => ({ nodeId: node.nodeId, freeSlots })),
-            working: working.map(({ node }) => node.nodeId),
-          },
-        ).slice(0, MAX_BATCH);
+        const workers = working.map(({ node: { nodeId }, freeSlots, traits }) => ({
+          nodeId,
+          freeSlots,
+          ...traits,
+        }));
+        const assignments = assign(records, workers, { workingNodes, nowMs }).slice(0, MAX_BATCH);
         const leased = assignments.flatMap((assignment) => {
           const record = records.find(({ job }) => job === assignment.job)!;
           const stream = working.find(({ node }) => node.nodeId === assignment.nodeId)!;
@@ -151,22 +152,18 @@ export class Placer {
       nodeChainDigest,
       inputDigest: terms.inputDigest,
       inputBytes: terms.inputBytes,
+      requestId: terms.submitRequestId,
     };
   }
 
   /** Watchers are told with the acknowledgement, a moment later. */
   #send(placed: readonly Placed[]): void {
     const { sender, signer, onError } = this.#options;
-    for (const { stream, attemptId, orderPayload, inputDigest, inputBytes } of placed) {
-      const order = {
-        attemptId,
-        payload: orderPayload,
-        keyId: signer.keyId,
-        inputDigest,
-        inputBytes,
-      };
+    for (const { stream, attemptId, orderPayload, ...order } of placed) {
+      const { inputDigest, inputBytes, requestId } = order;
+      const payload = { payload: orderPayload, keyId: signer.keyId };
       sender
-        .send(stream, order)
+        .send(stream, { attemptId, ...payload, inputDigest, inputBytes, requestId })
         .catch((cause: unknown) => onError(`sending the order of '${attemptId}'`, cause));
     }
   }
@@ -177,4 +174,5 @@ interface Placed extends NewLease {
   readonly stream: WorkStream;
   readonly inputDigest: Uint8Array;
   readonly inputBytes: bigint;
+  readonly requestId: string;
 }

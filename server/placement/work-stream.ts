@@ -1,5 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { WorkResponseSchema } from '#gen/gapjunction/node/v1/dispatch_pb';
+import { NO_TRAITS, type NodeTraits } from './assignment.ts';
 import { freeSlots, NO_SLOTS, offer, sent, settled, type Slots } from './slots.ts';
 
 export type WorkMessage = MessageInitShape<typeof WorkResponseSchema>;
@@ -17,6 +18,7 @@ export interface WorkNode {
  */
 export class WorkStream {
   readonly node: WorkNode;
+  #traits: NodeTraits = NO_TRAITS;
   #slots: Slots = NO_SLOTS;
   #queue: WorkMessage[] = [];
   #wake: (() => void) | null = null;
@@ -30,6 +32,15 @@ export class WorkStream {
 
   get freeSlots(): number {
     return this.#end === null ? freeSlots(this.#slots) : 0;
+  }
+
+  /** What the node said of itself on this stream. */
+  get traits(): NodeTraits {
+    return this.#traits;
+  }
+
+  introduce(traits: NodeTraits): void {
+    this.#traits = traits;
   }
 
   offer(slots: number): void {

@@ -100,7 +100,7 @@ describe("a job's life", () => {
   });
 
   it('an attempt that is not the current one writes nothing', () => {
-    const leased = apply(
+    const given = apply(
       NEW_JOB,
       {
         kind: 'lease',
@@ -108,12 +108,12 @@ describe("a job's life", () => {
       },
       0,
     );
-    if (leased.kind !== 'changed') throw new Error('a queued job was not leased');
+    if (given.kind !== 'changed') throw new Error('a queued job was not leased');
     const stale = { kind: 'refused', reason: 'ATTEMPT_STALE' } as const;
     const receipt = { kind: 'accept-receipt', end: 'SUCCEEDED', endDetail: '' } as const;
-    expect(apply(leased.job, { ...receipt, attemptId: 'a0' }, 1)).to.deep.equal(stale);
+    expect(apply(given.job, { ...receipt, attemptId: 'a0' }, 1)).to.deep.equal(stale);
     expect(apply(NEW_JOB, { ...receipt, attemptId: 'a1' }, 1)).to.deep.equal(stale);
-    const late = apply(leased.job, { kind: 'acknowledge', attemptId: 'a1' }, 6);
+    const late = apply(given.job, { kind: 'acknowledge', attemptId: 'a1' }, 6);
     expect(late).to.deep.equal({ kind: 'refused', reason: 'TOO_LATE' });
   });
 

@@ -1,9 +1,19 @@
 import { expect } from 'chai';
-import { assign } from '../../../server/placement/assignment.ts';
+import fc from 'fast-check';
+import { IsolationLevel } from '#gen/gapjunction/job/v1/isolation_pb';
+import {
+  assign,
+  meets,
+  NO_TRAITS,
+  type NodeTraits,
+  type WaitingJob,
+  type Worker,
+} from '../../../server/placement/assignment.ts';
 import { GroupCommit } from '../../../server/placement/group-commit.ts';
 import { HeldAttempts } from '../../../server/placement/held-attempts.ts';
 import { freeSlots, NO_SLOTS, offer, sent, settled } from '../../../server/placement/slots.ts';
-import type { Job } from '../../../server/jobs/jobs.ts';
+import type { JobConstraints } from '../../../server/jobs/job-record.ts';
+import { failedNodes, type Job } from '../../../server/jobs/jobs.ts';
 
 function job(jobId: string, failedOn: readonly string[] = []): Job {
   return {
@@ -29,19 +39,31 @@ function job(jobId: string, failedOn: readonly string[] = []): Job {
   };
 }
 
+function waiting(of: Job, constraints: Partial<JobConstraints> = {}): WaitingJob {
+  const any = { labels: {}, isolationLevel: IsolationLevel.UNSPECIFIED };
+  return { job: of, terms: { constraints: { ...any, ...constraints } } };
+}
+
 describe('placing jobs', () => {
+  const worker = (nodeId: string, free = 1, traits: Partial<NodeTraits> = {}): Worker => ({
+    ...NO_TRAITS,
+    ...traits,
+    nodeId,
+    freeSlots: free,
+  });
   const placed = (
-    jobs: readonly Job[],
-    slots: Readonly<Record<string, number>>,
-    working = Object.keys(slots),
+    jobs: readonly WaitingJob[],
+    workers: readonly Worker[],
+    { elsewhere = [], nowMs = 0 }: { elsewhere?: readonly string[]; nowMs?: number } = {},
   ) =>
-    assign(jobs, {
-      offers: Object.entries(slots).map(([nodeId, free]) => ({ nodeId, freeSlots: free })),
-      working,
+    assign(jobs, workers, {
+      workingNodes: () => [...workers.map(({ nodeId }) => nodeId), ...elsewhere],
+      nowMs,
     }).map(({ job: { jobId }, nodeId }) => `${jobId} ${nodeId}`);
 
-  it('gives the oldest first, spread over the free slots, and never more than there are', () => {
-    expect(placed([job('j1'), job('j2'), job('j3'), job('j4')], { n1: 1, n2: 2 })).to.deep.equal([
+  it('gives the first one first, spread over the free slots, and never more than there are', () => {
+    const jobs = ['j1', 'j2', 'j3', 'j4'].map((jobId) => waiting(job(jobId)));
+    expect(placed(jobs, [worker('n1'), worker('n2', 2)])).to.deep.equal([
       'j1 n2',
       'j2 n1',
       'j3 n2',
@@ -49,10 +71,83 @@ describe('placing jobs', () => {
   });
 
   it('lets a job wait for a busy node rather than fail again, without holding up the next', () => {
-    expect(placed([job('j1', ['n1']), job('j2')], { n1: 1 }, ['n1', 'n2'])).to.deep.equal([
+    const failed = waiting(job('j1', ['n1']));
+    expect(placed([failed, waiting(job('j2'))], [worker('n1'), worker('n2', 0)])).to.deep.equal([
       'j2 n1',
     ]);
-    expect(placed([job('j1', ['n1'])], { n1: 1 })).to.deep.equal(['j1 n1']);
+    expect(placed([failed], [worker('n1')])).to.deep.equal(['j1 n1']);
+  });
+
+  it('lets a job wait a moment for nodes of other replicas, and not for ever', () => {
+    const failed = waiting(job('j1', ['n1']));
+    expect(placed([failed], [worker('n1')], { elsewhere: ['n2'], nowMs: 100 })).to.deep.equal([]);
+    expect(placed([failed], [worker('n1')], { elsewhere: ['n2'], nowMs: 5_000 })).to.deep.equal([
+      'j1 n1',
+    ]);
+  });
+
+  it('gives a job only to a node with its labels and at least its isolation', () => {
+    const gpu = waiting(job('j1'), { labels: { gpu: 'yes' } });
+    const namespaces = waiting(job('j2'), { isolationLevel: IsolationLevel.NAMESPACES });
+    const any = waiting(job('j3'));
+    const isolationLevel = IsolationLevel.NAMESPACES;
+    const workers = [
+      worker('plain', 1, { labels: { gpu: 'no' } }),
+      worker('gpu', 1, { labels: { gpu: 'yes', zone: 'a' } }),
+      worker('jail', 1, { isolationLevel }),
+    ];
+    expect(placed([gpu, namespaces, any], workers)).to.deep.equal([
+      'j1 gpu',
+      'j2 jail',
+      'j3 plain',
+    ]);
+    expect(placed([gpu, namespaces, any], [workers[0]!])).to.deep.equal(['j3 plain']);
+    // A name that every object has is no label.
+    const odd = waiting(job('j4'), { labels: { constructor: '' } });
+    expect(placed([odd], workers)).to.deep.equal([]);
+  });
+
+  it('never gives a slot twice, nor a job to a node that does not meet it, whatever comes', () => {
+    const labels = fc.dictionary(fc.constantFrom('a', 'b'), fc.constantFrom('1', '2'));
+    const isolationLevel = fc.constantFrom(IsolationLevel.PROCESS, IsolationLevel.NAMESPACES);
+    const nodes = fc.array(
+      fc.record({ labels, isolationLevel, freeSlots: fc.integer({ min: 0, max: 3 }) }),
+      { maxLength: 6 },
+    );
+    const jobs = fc.array(
+      fc.record({
+        constraints: fc.record({ labels, isolationLevel }),
+        failedOn: fc.uniqueArray(fc.constantFrom('n0', 'n1', 'n2'), { maxLength: 2 }),
+      }),
+      { maxLength: 12 },
+    );
+    fc.assert(
+      fc.property(nodes, jobs, (given, asked) => {
+        const workers = given.map((node, index) => ({ ...node, nodeId: `n${index}` }));
+        const queue = asked.map(({ constraints, failedOn }, index) =>
+          waiting(job(`j${index}`, failedOn), constraints),
+        );
+        const assigned = assign(queue, workers, { workingNodes: () => [], nowMs: 0 });
+        for (const one of assigned) {
+          const target = workers.find(({ nodeId }) => nodeId === one.nodeId)!;
+          const { terms } = queue.find((candidate) => candidate.job === one.job)!;
+          expect(meets(target, terms.constraints)).to.equal(true);
+        }
+        for (const { nodeId, freeSlots: free } of workers) {
+          expect(assigned.filter((one) => one.nodeId === nodeId).length).to.be.at.most(free);
+        }
+        // What waits though a slot is free waits for constraints, or for a node on which it did not fail.
+        const taken = new Set(assigned.map((one) => one.job));
+        for (const { job: left, terms } of queue.filter((one) => !taken.has(one.job))) {
+          const fits = workers.filter((node) => meets(node, terms.constraints));
+          const failed = failedNodes(left);
+          const fresh = fits.filter(({ nodeId }) => !failed.has(nodeId));
+          for (const { nodeId, freeSlots: free } of fresh.length > 0 ? fresh : fits) {
+            expect(assigned.filter((one) => one.nodeId === nodeId).length).to.equal(free);
+          }
+        }
+      }),
+    );
   });
 });
 
