@@ -154,6 +154,7 @@ export async function runLocked(options: AgentOptions): Promise<void> {
     random,
     tell,
     log,
+    signal: ending.signal,
   });
   const use = processUse(clock);
   const linked = uplink.run(

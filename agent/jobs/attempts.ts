@@ -14,6 +14,7 @@ import { BlobUnavailable, download } from './download.ts';
 import { Gate } from './gate.ts';
 import type { Journal } from './journal.ts';
 import type { Link } from './link.ts';
+import { LogUpload } from './log-upload.ts';
 import type { ModuleStore } from './module-store.ts';
 import { checkOrder, type AcceptedOrder, type OrderTerms } from './order-check.ts';
 import { endedWith, signReceipt, type SignedReceipt } from './receipt.ts';
@@ -34,6 +35,8 @@ type Attempt =
       readonly stop: AbortController;
       /** Null while nobody asked for a stop. */
       reason: StopReason | null;
+      /** What its guest logs, on its way to the control plane. */
+      readonly logs: LogUpload;
     }
   /** The guest's end is signed and in the journal. */
   | { readonly kind: 'delivering'; readonly keyId: Uint8Array };
@@ -50,6 +53,8 @@ export interface AttemptParts {
   readonly random: Random;
   readonly tell: TellEvent;
   readonly log: Logger;
+  /** Ends what is on its way when the agent has stopped. */
+  readonly signal: AbortSignal;
 }
 
 /** Offers and orders cross on the wire, so a node may get as many again as it has slots; no more. */
@@ -126,6 +131,7 @@ export class Attempts {
       accepted,
       stop: new AbortController(),
       reason: null,
+      logs: new LogUpload(this.#parts, attemptId),
     };
     // Each download and the sandbox listen; that is a handful, not a leak.
     setMaxListeners(0, attempt.stop.signal);
@@ -185,6 +191,7 @@ export class Attempts {
     tell({ event: 'job_started', jobId, attemptId });
     const startedMs = clock.now();
     let receipt: SignedReceipt | null = null;
+    let allLogs: Uint8Array = new Uint8Array();
     try {
       const outcome = await this.#outcomeOf(attempt);
       if (outcome !== null) {
@@ -194,6 +201,7 @@ export class Attempts {
           finishedMs: clock.now(),
         });
         journal.write(receipt);
+        allLogs = outcome.logs;
       }
     } catch (error) {
       // No receipt: the attempt goes missing from the beats, and the job goes to another node.
@@ -201,6 +209,7 @@ export class Attempts {
     }
     this.#running--;
     if (receipt === null) {
+      attempt.logs.giveUp();
       this.#held.delete(attemptId);
       this.onChange();
       return;
@@ -208,13 +217,15 @@ export class Attempts {
     const { end, endDetail } = receipt;
     tell({ event: 'job_ended', jobId, attemptId, end: endName(end), endDetail });
     log.info({ jobId, attemptId, end: endName(end), endDetail }, 'a guest ended');
-    await this.#deliver(receipt);
+    await this.#deliver(receipt, attempt.logs.finish(allLogs));
   }
 
-  async #deliver(receipt: SignedReceipt): Promise<void> {
+  /** Hands the receipt in once the logs are; behind it nobody takes them. */
+  async #deliver(receipt: SignedReceipt, logged?: Promise<void>): Promise<void> {
     const { attemptId, bill } = receipt;
     this.#held.set(attemptId, { kind: 'delivering', keyId: bill.receipt.keyId });
     this.onChange();
+    await logged;
     await this.#parts.delivery.deliver(receipt);
     this.#held.delete(attemptId);
     this.onChange();
@@ -222,12 +233,15 @@ export class Attempts {
 
   /** How the guest ended, or null where nobody wants a receipt. */
   async #outcomeOf(attempt: Extract<Attempt, { kind: 'running' }>): Promise<GuestOutcome | null> {
-    const { accepted, stop } = attempt;
+    const { accepted, stop, logs } = attempt;
     let outcome: GuestOutcome;
     try {
       const isolationKey = Buffer.from(accepted.order.isolationKey).toString('hex');
       const spec = await this.#specOf(accepted, stop.signal);
-      outcome = await this.#parts.pool.run(isolationKey, spec, { signal: stop.signal });
+      outcome = await this.#parts.pool.run(isolationKey, spec, {
+        signal: stop.signal,
+        onLogs: (bytes) => logs.push(bytes),
+      });
     } catch (error) {
       if (attempt.reason === null && !(error instanceof BlobUnavailable)) throw error;
       outcome =
@@ -238,16 +252,19 @@ export class Attempts {
     switch (attempt.reason) {
       case null:
         // Stopped without being asked to: the sandbox was closed under it.
-        if (outcome.end === 'CANCELLED') return endedWith('NODE_FAULT', SANDBOX_DIED);
+        if (outcome.end === 'CANCELLED')
+          return withLogsOf(outcome, endedWith('NODE_FAULT', SANDBOX_DIED));
         // Its process died by itself. That may be the guest's doing: two nodes that say so are believed.
         return outcome.end === 'NODE_FAULT' && outcome.detail === SANDBOX_DIED
-          ? endedWith('TRAPPED', SANDBOX_DIED)
+          ? withLogsOf(outcome, endedWith('TRAPPED', SANDBOX_DIED))
           : outcome;
       case 'cancelled':
         return outcome;
       case 'agent-stopping':
         // A guest that ended before the stop reached it has earned its pay.
-        return outcome.end === 'CANCELLED' ? endedWith('NODE_FAULT', 'AGENT_STOPPED') : outcome;
+        return outcome.end === 'CANCELLED'
+          ? withLogsOf(outcome, endedWith('NODE_FAULT', 'AGENT_STOPPED'))
+          : outcome;
       case 'lease-lost':
         return null;
       default:
@@ -300,4 +317,9 @@ export class Attempts {
     if (order.input.sizeBytes === 0n) return new Uint8Array();
     return await this.#fetch(order.input, order.attemptId, signal);
   }
+}
+
+/** What was shown of the logs counts, however the run is judged: the receipt has their digest. */
+function withLogsOf({ logs }: GuestOutcome, judged: GuestOutcome): GuestOutcome {
+  return { ...judged, logs };
 }

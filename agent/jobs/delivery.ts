@@ -6,6 +6,7 @@ import { DispatchService, type CompleteResponse } from '#gen/gapjunction/node/v1
 import { endName } from '../../protocol/bill/ends.ts';
 import { reconnectDelayMs } from '../../protocol/heartbeat/jitter.ts';
 import { pause, type Clock, type Random } from '../clock.ts';
+import { headersOf } from '../control-plane/request-id.ts';
 import { failureText, reasonOf } from '../control-plane/rpc-failure.ts';
 import type { TellEvent } from '../events.ts';
 import type { BillStore } from './bill-store.ts';
@@ -125,21 +126,25 @@ export class Delivery {
 
   async #ask(receipt: SignedReceipt, upload: boolean): Promise<Answer> {
     const { link, log, signal } = this.#parts;
-    const { attemptId, taskId, output, bill } = receipt;
+    const { attemptId, requestId, taskId, output, bill } = receipt;
     try {
       const connection = await link.connection(signal);
-      if (upload) await uploadOutput(connection, output, { attemptId, signal });
+      const headers = headersOf(receipt);
+      if (upload) await uploadOutput(connection, output, { attemptId, headers, signal });
       const inlineOutput = output.length <= MAX_INLINE_OUTPUT_BYTES ? output : undefined;
       const response = await connection
         .client(DispatchService)
-        .complete({ taskId, receipt: bill.receipt, inlineOutput }, { signal });
+        .complete({ taskId, receipt: bill.receipt, inlineOutput }, { headers, signal });
       return { kind: 'accepted', response };
     } catch (error) {
       const answer = answerOf(error);
       if (answer.kind === 'unknown' && !signal.aborted) {
         // A plain failure is of the network; anything else would be a mistake of ours.
         const level = error instanceof ConnectError ? 'warn' : 'error';
-        log[level]({ attemptId, cause: failureText(error) }, 'handing in a receipt: no answer yet');
+        log[level](
+          { attemptId, requestId, cause: failureText(error) },
+          'handing in a receipt: no answer yet',
+        );
       }
       return answer;
     }
@@ -147,11 +152,11 @@ export class Delivery {
 
   #finish(receipt: SignedReceipt, answer: Extract<Answer, { kind: 'accepted' | 'refused' }>): void {
     const { journal, log } = this.#parts;
-    const { jobId, attemptId } = receipt;
+    const { jobId, attemptId, requestId } = receipt;
     try {
       if (answer.kind === 'refused') {
         log.warn(
-          { jobId, attemptId, reason: answer.reason },
+          { jobId, attemptId, requestId, reason: answer.reason },
           'the receipt was refused; nothing is paid',
         );
       } else {
@@ -164,15 +169,18 @@ export class Delivery {
 
   #keepBill(receipt: SignedReceipt, response: CompleteResponse): void {
     const { bills, signers, tell, log } = this.#parts;
-    const { jobId, attemptId, end } = receipt;
+    const { jobId, attemptId, requestId, end } = receipt;
     if (response.settlement === undefined) {
-      log.info({ jobId, attemptId, end: endName(end) }, 'the receipt was accepted without pay');
+      log.info(
+        { jobId, attemptId, requestId, end: endName(end) },
+        'the receipt was accepted without pay',
+      );
       return;
     }
     const verdict = checkSettlement(response, receipt, signers);
     if (!verdict.ok) {
       log.error(
-        { jobId, attemptId, problem: verdict.problem },
+        { jobId, attemptId, requestId, problem: verdict.problem },
         'the settlement does not hold; tell the operator',
       );
       return;

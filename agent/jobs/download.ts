@@ -28,7 +28,15 @@ export interface Downloader {
 export async function download(
   { link, clock, random }: Downloader,
   ref: BlobRef,
-  { attemptId, signal }: { readonly attemptId: string; readonly signal: AbortSignal },
+  {
+    attemptId,
+    headers = {},
+    signal,
+  }: {
+    readonly attemptId: string;
+    readonly headers?: Record<string, string>;
+    readonly signal: AbortSignal;
+  },
 ): Promise<Uint8Array> {
   // The order's limit on sizes was checked before.
   const bytes = new Uint8Array(Number(ref.sizeBytes));
@@ -43,7 +51,7 @@ export async function download(
           .client(BlobService)
           .download(
             { digest: ref.digest, offset: BigInt(filledBytes), attemptId },
-            { signal: AbortSignal.any([signal, reading.signal]) },
+            { headers, signal: AbortSignal.any([signal, reading.signal]) },
           );
         for await (const { chunk } of chunks) {
           if (chunk.length > bytes.length - filledBytes) {

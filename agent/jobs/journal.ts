@@ -184,7 +184,8 @@ function receiptOf(bill: Bill, output: Uint8Array): SignedReceipt | null {
     const { attemptId, jobId } = decodeWorkOrder(workOrder.payload);
     const { end, endDetail } = decodeReceipt(receipt.payload);
     const taskId = taskIdOf(workOrder.payload);
-    return { taskId, attemptId, jobId, end, endDetail, output, bill: { ...bill, receipt } };
+    const named = { taskId, attemptId, jobId, requestId: '' };
+    return { ...named, end, endDetail, output, bill: { ...bill, receipt } };
   } catch (cause) {
     // Written by another version of this program.
     if (cause instanceof MalformedPayload) return null;

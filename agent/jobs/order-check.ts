@@ -8,6 +8,7 @@ import type { LimitValues } from '../../protocol/bill/limits.ts';
 import { MalformedPayload } from '../../protocol/bill/strict-decode.ts';
 import { taskIdOf } from '../../protocol/bill/task-id.ts';
 import { decodeWorkOrder, type CheckedWorkOrder } from '../../protocol/bill/work-order.ts';
+import { saneRequestId } from '../control-plane/request-id.ts';
 import type { SigningKey } from '../identity/identity.ts';
 import type { Signers } from './signers.ts';
 
@@ -32,6 +33,8 @@ export interface AcceptedOrder {
   readonly signed: Pick<Bill, 'workOrder' | 'workOrderChain'>;
   readonly signingKey: SigningKey;
   readonly inlineInput: Uint8Array | null;
+  /** Of the call that submitted the job; empty where it is not known. */
+  readonly requestId: string;
 }
 
 export type OrderVerdict =
@@ -78,6 +81,7 @@ export function checkOrder(order: Order, terms: OrderTerms, now: number): OrderV
       signed: { workOrder: envelope, workOrderChain: signerChain },
       signingKey,
       inlineInput,
+      requestId: saneRequestId(order.requestId),
     },
   };
 }

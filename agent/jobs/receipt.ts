@@ -29,6 +29,8 @@ export interface SignedReceipt {
   readonly taskId: Uint8Array;
   readonly attemptId: string;
   readonly jobId: string;
+  /** Of the call that submitted the job; empty where it is not known, as after a restart. */
+  readonly requestId: string;
   readonly end: JobEnd;
   readonly endDetail: string;
   readonly output: Uint8Array;
@@ -73,6 +75,7 @@ export async function signReceipt(
     taskId,
     attemptId: order.attemptId,
     jobId: order.jobId,
+    requestId: accepted.requestId,
     end,
     endDetail,
     output: outcome.output,

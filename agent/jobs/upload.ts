@@ -14,14 +14,21 @@ const CHUNK_BYTES = 256 * 1024;
 export async function uploadOutput(
   connection: Connection,
   output: Uint8Array,
-  { attemptId, signal }: { readonly attemptId: string; readonly signal: AbortSignal },
+  {
+    attemptId,
+    ...call
+  }: {
+    readonly attemptId: string;
+    readonly headers: Record<string, string>;
+    readonly signal: AbortSignal;
+  },
 ): Promise<void> {
   const client = connection.client(BlobService);
   const outputDigest = digest(output);
-  const stored = await client.getUploadOffset({ digest: outputDigest, attemptId }, { signal });
+  const stored = await client.getUploadOffset({ digest: outputDigest, attemptId }, call);
   if (stored.complete) return;
   const offset = Number(stored.offset);
-  await client.upload(messages(), { signal });
+  await client.upload(messages(), call);
 
   async function* messages(): AsyncGenerator<MessageInitShape<typeof UploadRequestSchema>> {
     const sizeBytes = BigInt(output.length);

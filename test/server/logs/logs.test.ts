@@ -102,17 +102,21 @@ onEachWorld('the logs of a job', (openWorld) => {
 
   it('are nobody else’s, and nobody’s where the job did not ask for them', async () => {
     const silent = await running({ grants: [] });
-    for (const call of [node.appendLogs(silent.attemptId, 0, 'x'), client.logs(silent.jobId)]) {
-      await expectRefusal(call, 'FAILED_PRECONDITION', 'LOGS_NOT_GRANTED');
-    }
+    await Promise.all(
+      [node.appendLogs(silent.attemptId, 0, 'x'), client.logs(silent.jobId)].map((call) =>
+        expectRefusal(call, 'FAILED_PRECONDITION', 'LOGS_NOT_GRANTED'),
+      ),
+    );
     await node.complete(silent.order);
     node.offer(1);
     const { jobId, attemptId } = await running();
     await node.appendLogs(attemptId, 0, 'mine');
     const stranger = await world.client();
-    for (const call of [stranger.logs(jobId), client.logs(jobId, silent.attemptId)]) {
-      await expectRefusal(call, 'NOT_FOUND', 'NOT_FOUND');
-    }
+    await Promise.all(
+      [stranger.logs(jobId), client.logs(jobId, silent.attemptId)].map((call) =>
+        expectRefusal(call, 'NOT_FOUND', 'NOT_FOUND'),
+      ),
+    );
   });
 
   it('that come byte by byte make few rows, sealed, and are read in chunks of 64 KiB', async () => {
