@@ -1,6 +1,6 @@
 // Enrolment as the agent does it: a key that stays here, an account that the owner connects in a browser,
 // a certificate for that key. Every call is repeated with the same key and state until it is answered.
-import { ConnectError } from '@connectrpc/connect';
+import { ConnectError, type Client } from '@connectrpc/connect';
 import type { X509Certificate } from 'node:crypto';
 import type { Logger } from 'pino';
 
@@ -16,6 +16,7 @@ import { oldCertificateMessage } from '../../protocol/identity/old-certificate.t
 import type { Clock, Random } from '../clock.ts';
 import { addressText, type Address } from '../control-plane/address.ts';
 import { connectTo, fetchRoot, type Connection } from '../control-plane/connection.ts';
+import { handshakeTimeoutMs } from '../control-plane/reconnect.ts';
 import { factOf, failureText, reasonOf } from '../control-plane/rpc-failure.ts';
 import { AgentError } from '../error.ts';
 import type { TellEvent } from '../events.ts';
@@ -59,6 +60,41 @@ export interface EnrolOptions {
 
 type Proof = EnrolRequest['proof'];
 
+/** A connection to one replica at a time: any of them goes on with an enrolment that another began. */
+class Replicas {
+  readonly #addresses: readonly Address[];
+  readonly #root: X509Certificate;
+  #index = 0;
+  #current: Connection;
+
+  constructor(addresses: readonly Address[], root: X509Certificate) {
+    this.#addresses = addresses;
+    this.#root = root;
+    this.#current = this.#connect();
+  }
+
+  get current(): Connection {
+    return this.#current;
+  }
+
+  moveOn(): void {
+    if (this.#addresses.length === 1) return;
+    this.#current.close();
+    this.#index = (this.#index + 1) % this.#addresses.length;
+    this.#current = this.#connect();
+  }
+
+  #connect(): Connection {
+    const address = this.#addresses[this.#index];
+    if (address === undefined) throw new RangeError(`There is no address ${this.#index}`);
+    return connectTo(address, {
+      root: this.#root,
+      certificate: null,
+      handshakeTimeoutMs: handshakeTimeoutMs({ failedAttempts: 0 }, this.#addresses.length),
+    });
+  }
+}
+
 /**
  * Enrols this machine and answers its identity, which is on disk by then.
  * Throws AgentError: CONTROL_PLANE_UNREACHABLE, CONTROL_PLANE_UNTRUSTED, ENROLMENT_REFUSED with what to
@@ -66,12 +102,12 @@ type Proof = EnrolRequest['proof'];
  */
 export async function enrol(options: EnrolOptions): Promise<NodeIdentity> {
   const { folder, clock } = options;
-  const { root, address } = await reach(options);
-  const connection = connectTo(address, { root, certificate: null });
+  const { root, addresses } = await reach(options);
+  const replicas = new Replicas(addresses, root);
   const key = generateNodeKey();
   storeNodeKey(folder.keyFolder, key);
   try {
-    const answer = await obtain(options, { key, connection });
+    const answer = await obtain(options, { key, replicas });
     const issued = acceptIssued(answer.identity, {
       root,
       key,
@@ -97,21 +133,23 @@ export async function enrol(options: EnrolOptions): Promise<NodeIdentity> {
     return identity;
   } catch (error) {
     eraseNodeKey(folder.keyFolder, key.keyId);
-    throw explain(error, connection.distrust());
+    throw explain(error, replicas.current.distrust());
   } finally {
-    connection.close();
+    replicas.current.close();
   }
 }
 
-/** The first replica that answers, and the pinned root that it presents. */
+/** The pinned root as the first replica that answers presents it, and all replicas from that one on. */
 async function reach({
   addresses,
   pin,
-}: EnrolOptions): Promise<{ root: X509Certificate; address: Address }> {
+}: EnrolOptions): Promise<{ root: X509Certificate; addresses: readonly Address[] }> {
   let failure: unknown = new AgentError('OPTION_REFUSED', 'enrolling: give --address host:port');
-  for (const address of addresses) {
+  for (const [index, address] of addresses.entries()) {
     try {
-      return { root: await fetchRoot(address, pin), address };
+      const timeoutMs = handshakeTimeoutMs({ failedAttempts: 0 }, addresses.length);
+      const root = await fetchRoot(address, pin, timeoutMs);
+      return { root, addresses: [...addresses.slice(index), ...addresses.slice(0, index)] };
     } catch (error) {
       failure = error;
     }
@@ -122,28 +160,29 @@ async function reach({
 /** Start, proof, Enrol, within the life of the state. */
 async function obtain(
   options: EnrolOptions,
-  { key, connection }: { readonly key: NodeKey; readonly connection: Connection },
+  { key, replicas }: { readonly key: NodeKey; readonly replicas: Replicas },
 ): Promise<EnrolResponse> {
   const { clock, log } = options;
-  const client = connection.client(EnrolmentService);
   const overtime = new AbortController();
   const signal = AbortSignal.any([options.signal, overtime.signal]);
   const stopTimer = clock.after(STATE_LIFE_MS, () => overtime.abort(timedOut()));
   const listener = options.old === null && !options.returnCode ? await listenOnLoopback() : null;
-  const repeat = <T>(call: () => Promise<T>) =>
-    untilAnswered(call, {
+  const repeat = <T>(call: (client: Client<typeof EnrolmentService>) => Promise<T>) =>
+    untilAnswered(() => call(replicas.current.client(EnrolmentService)), {
       clock,
       random: options.random,
       signal,
-      isFinal: () => connection.distrust() !== null,
-      onFailure: (error) =>
+      isFinal: () => replicas.current.distrust() !== null,
+      onFailure(error) {
         log.warn(
           { cause: failureText(error) },
           'enrolling: the control plane did not answer, trying again',
-        ),
+        );
+        replicas.moveOn();
+      },
     });
   try {
-    const started = await repeat(() =>
+    const started = await repeat((client) =>
       client.startEnrolment(
         { publicKeySha256: key.keyId, loopbackPort: listener?.port ?? 0 },
         { signal },
@@ -151,7 +190,7 @@ async function obtain(
     );
     const csr = await certificateRequest(key);
     const proof = await prove(options, { key, started, csr, listener, signal });
-    return await repeat(() =>
+    return await repeat((client) =>
       client.enrol({ csr, state: started.state, proof, replace: options.replace }, { signal }),
     );
   } catch (error) {

@@ -72,7 +72,7 @@ export interface OrderChanges {
   readonly terms?: Partial<OrderTerms>;
   readonly order?: Pick<
     MessageInitShape<typeof OrderSchema>,
-    'envelope' | 'signerChain' | 'inlineInput'
+    'envelope' | 'signerChain' | 'inlineInput' | 'requestId'
   >;
   readonly payloadType?: (typeof PAYLOAD_TYPE)[keyof typeof PAYLOAD_TYPE];
 }

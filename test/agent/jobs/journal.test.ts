@@ -46,6 +46,7 @@ describe('what an agent keeps of its jobs', () => {
       taskId,
       attemptId,
       jobId,
+      requestId: '',
       end,
       endDetail,
       output,

@@ -60,6 +60,16 @@ describe('an order, before it is acknowledged', () => {
     expect(second.ok && first.ok && second.signer === first.signer).to.equal(true);
   });
 
+  it('carries the id of the call that submitted the job, unless it could forge a line of the log', async () => {
+    const ids: string[] = [];
+    for (const requestId of ['order-7.client_a', '', 'two\nlines', 'x'.repeat(65)]) {
+      const order = await signedOrder(signer, keyId(), { order: { requestId } });
+      const verdict = checkOrder(order, terms, Date.now());
+      ids.push(verdict.kind === 'accept' ? verdict.accepted.requestId : verdict.problem);
+    }
+    expect(ids).to.deep.equal(['order-7.client_a', '', '', '']);
+  });
+
   type Case = readonly [rule: string, order: () => ReturnType<typeof signedOrder>];
   const limits = { ...DEFAULT_LIMITS };
   const hostile: Readonly<Record<string, Case>> = {

@@ -40,6 +40,7 @@ describe('a settlement that the control plane answered', () => {
         taskId: new Uint8Array(32),
         attemptId: 'a',
         jobId: 'j',
+        requestId: 'r',
         end: JobEnd.SUCCEEDED,
         endDetail: '',
         output: new Uint8Array(),
