@@ -1,8 +1,8 @@
 // The node as it acts: its key and certificate, the root it pins, the keys of its heartbeats.
-import { X509Certificate, type KeyObject } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 
 import type { NodeIdentity as IssuedIdentity } from '#gen/gapjunction/node/v1/enrolment_pb';
-import { HEARTBEAT_KEY_BYTES, heartbeatKey } from '../../protocol/heartbeat/keys.ts';
+import { HEARTBEAT_KEY_BYTES, HeartbeatKey } from '../../protocol/heartbeat/mac.ts';
 import { sameBytes } from '../../protocol/bill/digest.ts';
 import { CLIENT_AUTH_EKU_OID, readCertificate } from '../../protocol/identity/certificate.ts';
 import { spiffeNameOf, type Certificate } from '../../protocol/identity/certificate.ts';
@@ -25,7 +25,11 @@ export interface NodeIdentity extends SigningKey {
   readonly trustDomain: string;
   readonly root: X509Certificate;
   readonly certificate: Certificate;
-  readonly heartbeat: { readonly keyId: number; readonly up: KeyObject; readonly down: KeyObject };
+  readonly heartbeat: {
+    readonly keyId: number;
+    readonly up: HeartbeatKey;
+    readonly down: HeartbeatKey;
+  };
   /** Earlier keys that orders may still name. */
   readonly retired: readonly SigningKey[];
 }
@@ -68,8 +72,8 @@ export function identityOfRecord(folder: AgentFolder, record: IdentityRecord): N
     certificate,
     heartbeat: {
       keyId: record.heartbeat.keyId,
-      up: heartbeatKey(record.heartbeat.up),
-      down: heartbeatKey(record.heartbeat.down),
+      up: new HeartbeatKey(record.heartbeat.up),
+      down: new HeartbeatKey(record.heartbeat.down),
     },
     retired: record.retired.map(({ keyId, chain }) => ({
       key: loadNodeKey(folder.keyFolder, keyId),

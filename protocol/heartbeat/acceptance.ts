@@ -8,15 +8,9 @@
 //   5. stream and sequence, so that no frame is taken twice even if the nonce store forgot;
 //   6. the nonce, claimed by the caller when this says `accept`: only then has it an effect.
 
-import { fromBinary } from '@bufbuild/protobuf';
-import type { KeyObject } from 'node:crypto';
-import {
-  MetricsSchema,
-  RefusalReason,
-  type HeartbeatRequest,
-  type Metrics,
-} from '#gen/gapjunction/node/v1/heartbeat_pb';
-import { MAC_BYTES, MAX_BODY_BYTES, NONCE_BYTES, verifyMac } from './mac.ts';
+import { RefusalReason } from '#gen/gapjunction/node/v1/heartbeat_pb';
+import { MAC_BYTES, MAX_BODY_BYTES, NONCE_BYTES, verifyMac, type HeartbeatKey } from './mac.ts';
+import { readMetrics, type BeatMetrics, type Frame } from './wire.ts';
 
 export const STREAM_ID_BYTES = 16;
 
@@ -42,13 +36,11 @@ export interface StreamState {
 /** The key that the node's frames must be under. */
 export interface UpKey {
   readonly keyId: number;
-  readonly up: KeyObject;
+  readonly up: HeartbeatKey;
 }
 
-export type Frame = Pick<HeartbeatRequest, 'timestampMs' | 'nonce' | 'metrics' | 'mac' | 'keyId'>;
-
 export type BeatVerdict =
-  | { readonly kind: 'accept'; readonly metrics: Metrics }
+  | { readonly kind: 'accept'; readonly metrics: BeatMetrics }
   | {
       readonly kind: 'refuse';
       readonly reason: RefusalReason;
@@ -101,9 +93,9 @@ function refuse(reason: RefusalReason, clockOffsetMs = 0n): BeatVerdict {
   return { kind: 'refuse', reason, clockOffsetMs };
 }
 
-function decodeMetrics(body: Uint8Array): Metrics | null {
+function decodeMetrics(body: Uint8Array): BeatMetrics | null {
   try {
-    return fromBinary(MetricsSchema, body, { readUnknownFields: false });
+    return readMetrics(body);
   } catch {
     return null;
   }

@@ -1,7 +1,7 @@
 // The keys of one node's heartbeats, derived from the control plane's master key, so that nothing per
 // node is stored. Each direction has its own: a frame that is sent back to its sender never verifies.
 
-import { createHmac, createSecretKey, type KeyObject } from 'node:crypto';
+import { createHmac, type KeyObject } from 'node:crypto';
 import { lengthPrefixed, utf8 } from '../bytes.ts';
 
 /** The direction's name is part of what is authenticated; the version changes with the layout. */
@@ -9,8 +9,6 @@ const LABEL = {
   up: utf8('gap-junction/heartbeat/node-to-control-plane/v1\n'),
   down: utf8('gap-junction/heartbeat/control-plane-to-node/v1\n'),
 } as const;
-
-export const HEARTBEAT_KEY_BYTES = 32;
 
 /** HMAC-SHA256 under the master key, 32 bytes; in this process or in a store that never gives the key away. */
 export type MasterHmac = (message: Uint8Array) => Uint8Array | Promise<Uint8Array>;
@@ -50,16 +48,4 @@ export async function deriveKeys(
     master(heartbeatKeyMessage('down', certificate)),
   ]);
   return { up, down };
-}
-
-/**
- * A derived key in the form that `macOf` is fastest with. Throws a RangeError unless it has 32 bytes.
- */
-export function heartbeatKey(bytes: Uint8Array): KeyObject {
-  if (bytes.length !== HEARTBEAT_KEY_BYTES) {
-    throw new RangeError(
-      `A heartbeat key has ${HEARTBEAT_KEY_BYTES} bytes, this one has ${bytes.length}`,
-    );
-  }
-  return createSecretKey(bytes);
 }

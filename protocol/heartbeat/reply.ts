@@ -2,7 +2,6 @@
 // clock may be what is wrong, and a refusal must reach it to say so.
 
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import type { KeyObject } from 'node:crypto';
 import {
   HeartbeatReplySchema,
   HeartbeatResponseSchema,
@@ -10,12 +9,19 @@ import {
   type HeartbeatResponse,
 } from '#gen/gapjunction/node/v1/heartbeat_pb';
 import { STREAM_ID_BYTES } from './acceptance.ts';
-import { MAC_BYTES, macOf, MAX_BODY_BYTES, NONCE_BYTES, verifyMac } from './mac.ts';
+import {
+  MAC_BYTES,
+  macOf,
+  MAX_BODY_BYTES,
+  NONCE_BYTES,
+  verifyMac,
+  type HeartbeatKey,
+} from './mac.ts';
 
 /** The key that the control plane's frames are under. */
 export interface DownKey {
   readonly keyId: number;
-  readonly down: KeyObject;
+  readonly down: HeartbeatKey;
 }
 
 /** A frame with this reply. The nonce is random in a hello, the beat's own in an answer or refusal. */

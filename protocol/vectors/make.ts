@@ -5,7 +5,7 @@
 // A test fails when the files are not what this makes. The signatures were made once by a key that was
 // kept nowhere: ECDSA draws a random number each time, so a vector can only be verified.
 
-import { createCipheriv, createSecretKey, hkdfSync } from 'node:crypto';
+import { createCipheriv, hkdfSync } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { toBinary, create } from '@bufbuild/protobuf';
 import { HeartbeatReplySchema, MetricsSchema } from '#gen/gapjunction/node/v1/heartbeat_pb';
@@ -24,7 +24,7 @@ import { taskIdOf } from '../bill/task-id.ts';
 import { utf8 } from '../bytes.ts';
 import { baseIntervalMs, nextIntervalMs, reconnectDelayMs } from '../heartbeat/jitter.ts';
 import { deriveKeys, masterHmacOf } from '../heartbeat/keys.ts';
-import { macOf } from '../heartbeat/mac.ts';
+import { HeartbeatKey, macOf } from '../heartbeat/mac.ts';
 import { makeId } from '../identity/ids.ts';
 import { serialBytes, serialBytesOfHex, serialHex } from '../identity/serial.ts';
 import { counting, VECTOR_CLIENT_ID, VECTOR_NODE_ID, VECTOR_PAYLOADS } from './documents.ts';
@@ -139,7 +139,7 @@ async function heartbeat(): Promise<unknown> {
       timestampMs: String(timestampMs),
       nonce: hex(nonce),
       body: hex(body),
-      mac: hex(macOf(createSecretKey(keys[direction]), { timestampMs, nonce, body })),
+      mac: hex(macOf(new HeartbeatKey(keys[direction]), { timestampMs, nonce, body })),
     })),
   };
 }

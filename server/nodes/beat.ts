@@ -1,8 +1,19 @@
 // The bounds of what a beat says, judged by hand on the hot path: its sender holds a key, and still may be
 // broken or hostile.
 
-import type { Metrics } from '#gen/gapjunction/node/v1/heartbeat_pb';
-import type { Beat } from './fleet.ts';
+import type { BeatMetrics } from '../../protocol/heartbeat/wire.ts';
+
+/** What an accepted beat says of its node. */
+export interface Beat {
+  readonly atMs: number;
+  readonly grantedIntervalMs: number;
+  readonly slots: number;
+  readonly attemptIds: readonly string[];
+  readonly agentVersion: string;
+  readonly engineVersion: string;
+  readonly residentMemoryBytes: bigint;
+  readonly fuelSinceStart: bigint;
+}
 
 /** More than any machine runs at once; SlotOffer has the same bound. */
 export const MAX_SLOTS = 1_024;
@@ -14,7 +25,7 @@ const MAX_COUNTER = 2n ** 63n - 1n;
 
 /** Null when a value is out of its bounds. */
 export function beatOf(
-  metrics: Metrics,
+  metrics: BeatMetrics,
   { atMs, grantedIntervalMs }: { readonly atMs: number; readonly grantedIntervalMs: number },
 ): Beat | null {
   const { slots, attemptIds, agentVersion, engineVersion } = metrics;

@@ -1,30 +1,32 @@
-// HeartbeatService: the hello, then a verdict on every beat. Nothing here waits for the database but the
-// audit of a refusal.
+// HeartbeatService: the hello, then a verdict on every beat. Nothing here waits for the database but a
+// stream's first beat, which makes it its node's newest, and the audit of a refusal.
 
-import { create } from '@bufbuild/protobuf';
-import { serialBytesOfHex } from '../../protocol/identity/serial.ts';
-import { judgeBeat, STREAM_ID_BYTES, type Frame } from '../../protocol/heartbeat/acceptance.ts';
+import { create, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
+import { judgeBeat, STREAM_ID_BYTES } from '../../protocol/heartbeat/acceptance.ts';
 import { nextIntervalMs } from '../../protocol/heartbeat/jitter.ts';
-import { deriveKeys, heartbeatKey } from '../../protocol/heartbeat/keys.ts';
-import { NONCE_BYTES } from '../../protocol/heartbeat/mac.ts';
-import { sealReply, type DownKey } from '../../protocol/heartbeat/reply.ts';
+import { deriveKeys } from '../../protocol/heartbeat/keys.ts';
+import { HeartbeatKey, NONCE_BYTES } from '../../protocol/heartbeat/mac.ts';
+import { replyNonce, type DownKey } from '../../protocol/heartbeat/reply.ts';
+import { answerBytes, readFrame, sealedBytes, type Frame } from '../../protocol/heartbeat/wire.ts';
+import { serialBytesOfHex } from '../../protocol/identity/serial.ts';
 import {
   Directive,
   HeartbeatReplySchema,
   HeartbeatService,
   RefusalReason,
   RefusalReasonSchema,
-  type HeartbeatResponse,
 } from '#gen/gapjunction/node/v1/heartbeat_pb';
 import { recordAudit } from '../audit/audit-store.ts';
 import type { Revocations } from '../certificates/revocations.ts';
 import type { Clock } from '../clock.ts';
 import { RpcError } from '../rpc/error.ts';
+import { inMessages, type FrameAnswer, type FrameHandler } from '../rpc/frames.ts';
 import { callerOf, implement, type CallerOf, type ServiceImplementation } from '../rpc/service.ts';
 import type { HeartbeatMaster } from '../secrets/secrets.ts';
 import type { Store } from '../store/store.ts';
-import { beatOf } from './beat.ts';
+import { beatOf, type Beat } from './beat.ts';
 import type { Fleet } from './fleet.ts';
+import { judgeOlderBeat, type NewestStream } from './newest-stream.ts';
 import { NonceStoreUnavailable, type NonceStore } from './nonce-store.ts';
 import { RefusalAudit } from './refusal-audit.ts';
 import { mayCall } from './standing.ts';
@@ -51,41 +53,42 @@ export interface HeartbeatDeps {
 interface Stream {
   readonly caller: CallerOf<'node'>;
   readonly streamId: Uint8Array;
-  /** Rises with each stream that opens: the newer one supersedes. */
-  readonly opened: number;
+  /** The node's newest stream when this one was opened. */
+  readonly seen: NewestStream | null;
+  /** This stream as its node's newest, from its first accepted beat on. */
+  claim: NewestStream | null;
   readonly keys: DownKey & { readonly up: DownKey['down'] };
   nextSequence: bigint;
 }
 
-type Verdict =
-  | { readonly kind: 'answer'; readonly nextIntervalMs: number }
-  | { readonly kind: 'refuse'; readonly reason: RefusalReason; readonly clockOffsetMs: bigint };
+interface Refused {
+  readonly reason: RefusalReason;
+  readonly clockOffsetMs: bigint;
+  /** Somebody else has the node's key. */
+  readonly isClone?: boolean;
+}
 
 export function heartbeatService(deps: HeartbeatDeps): ServiceImplementation {
   const streams = new Streams(deps);
-  return implement(HeartbeatService, {
-    async *heartbeat(requests, context) {
+  const heartbeat: FrameHandler<Frame> = {
+    read: readFrame,
+    open: async (context) => {
       const stream = await streams.open(callerOf(context, 'node'));
-      yield streams.hello(stream);
-      for await (const frame of requests) {
-        const verdict = await streams.judge(stream, frame);
-        if (verdict.kind === 'refuse') {
-          await streams.audit(stream, verdict.reason);
-          yield streams.refusal(stream, frame, verdict);
-          return;
-        }
-        yield streams.answer(stream, frame, verdict);
-      }
+      return {
+        greeting: streams.hello(stream),
+        answer: (frame) => streams.answer(stream, frame),
+      };
     },
-  });
+  };
+  const inProcess = inMessages(HeartbeatService.method.heartbeat, heartbeat);
+  return implement(HeartbeatService, { heartbeat: inProcess }, { heartbeat });
 }
 
 class Streams {
   readonly #deps: HeartbeatDeps;
   readonly #refusals = new RefusalAudit();
-  /** Of each node, `opened` of the newest stream that had a beat accepted; also after that stream's end. */
-  readonly #newest = new Map<string, number>();
-  #opened = 0;
+  /** Apart, so that no other refusal of the same minute hides one. */
+  readonly #clones = new RefusalAudit();
 
   constructor(deps: HeartbeatDeps) {
     this.#deps = deps;
@@ -93,32 +96,31 @@ class Streams {
 
   async open(caller: CallerOf<'node'>): Promise<Stream> {
     const { heartbeatMaster, randomBytes, fleet } = this.#deps;
-    await fleet.refresh(caller.nodeId);
+    await fleet.know(caller.nodeId);
     const certificate = { nodeId: caller.nodeId, serial: serialBytesOfHex(caller.serial) };
     const keys = await deriveKeys((bytes) => heartbeatMaster.hmac(bytes), certificate);
     return {
       caller,
       streamId: randomBytes(STREAM_ID_BYTES),
-      opened: ++this.#opened,
+      seen: fleet.newestStream(caller.nodeId),
+      claim: null,
       keys: {
         keyId: heartbeatMaster.keyId,
-        up: heartbeatKey(keys.up),
-        down: heartbeatKey(keys.down),
+        up: new HeartbeatKey(keys.up),
+        down: new HeartbeatKey(keys.down),
       },
       nextSequence: 1n,
     };
   }
 
-  hello(stream: Stream): HeartbeatResponse {
+  hello(stream: Stream): Uint8Array {
     const { streamId } = stream;
-    return this.#seal(stream, this.#deps.randomBytes(NONCE_BYTES), {
-      kind: { case: 'hello', value: { streamId } },
-    });
+    const payload = replyBytes({ case: 'hello', value: { streamId } });
+    return this.#seal(stream, this.#deps.randomBytes(NONCE_BYTES), payload);
   }
 
-  async judge(stream: Stream, frame: Frame): Promise<Verdict> {
-    const { clock, nonces, fleet, random } = this.#deps;
-    const { nodeId } = stream.caller;
+  answer(stream: Stream, frame: Frame): FrameAnswer | Promise<FrameAnswer> {
+    const { clock, nonces, random, fleet } = this.#deps;
     const nowMs = clock.now();
     const verdict = judgeBeat(
       {
@@ -129,58 +131,82 @@ class Streams {
       frame,
       { nowMs: BigInt(nowMs), key: stream.keys },
     );
-    if (verdict.kind === 'refuse') return verdict;
-    if (this.#isSuperseded(stream)) return refuse(RefusalReason.SUPERSEDED);
+    if (verdict.kind === 'refuse') return this.#refuse(stream, frame, verdict);
+    if (!fleet.canRecord(nowMs)) throw databaseUnavailable();
+    if (this.#isSuperseded(stream)) return this.#supersede(stream, frame);
     const grantedIntervalMs = nextIntervalMs(this.#baseIntervalMs(), random);
     const beat = beatOf(verdict.metrics, { atMs: nowMs, grantedIntervalMs });
-    if (beat === null) return refuse(RefusalReason.MALFORMED);
-    if (!(await this.#claim(nonces, nodeId, frame.nonce))) return refuse(RefusalReason.REPLAYED);
+    if (beat === null) return this.#refuse(stream, frame, MALFORMED);
+    const claimed = claimNonce(nonces, stream.caller.nodeId, frame.nonce);
+    return claimed instanceof Promise
+      ? claimed.then((isNew) => this.#conclude(stream, { frame, beat, isNew }))
+      : this.#conclude(stream, { frame, beat, isNew: claimed });
+  }
+
+  /** The nonce's claim is decided: the beat's last checks, and what it changes. */
+  #conclude(
+    stream: Stream,
+    { frame, beat, isNew }: { readonly frame: Frame; readonly beat: Beat; readonly isNew: boolean },
+  ): FrameAnswer | Promise<FrameAnswer> {
+    const { clock } = this.#deps;
+    if (!isNew) return this.#refuse(stream, frame, REPLAYED);
     // While the claim was under way, a revocation or a newer stream may have come.
-    if (!this.#isAllowed(stream, clock.now())) return refuse(RefusalReason.NOT_ALLOWED);
-    if (this.#isSuperseded(stream)) return refuse(RefusalReason.SUPERSEDED);
+    if (!this.#isAllowed(stream, clock.now())) return this.#refuse(stream, frame, NOT_ALLOWED);
+    if (this.#isSuperseded(stream)) return this.#supersede(stream, frame);
+    return stream.claim === null
+      ? this.#acceptFirst(stream, frame, beat)
+      : this.#accept(stream, frame, beat);
+  }
+
+  #accept(stream: Stream, frame: Frame, beat: Beat): FrameAnswer {
     stream.nextSequence++;
-    this.#newest.set(nodeId, stream.opened);
-    fleet.heard(nodeId, beat);
-    return { kind: 'answer', nextIntervalMs: grantedIntervalMs };
+    this.#deps.fleet.heard(stream.caller.nodeId, beat);
+    const payload = answerBytes(beat.grantedIntervalMs, this.#directives(stream));
+    return { bytes: this.#seal(stream, frame.nonce, payload), isLast: false };
   }
 
-  answer(
-    stream: Stream,
-    frame: Frame,
-    verdict: Extract<Verdict, { kind: 'answer' }>,
-  ): HeartbeatResponse {
-    return this.#seal(stream, frame.nonce, {
-      kind: {
-        case: 'answer',
-        value: {
-          nextIntervalMs: BigInt(verdict.nextIntervalMs),
-          directives: this.#directives(stream),
-        },
-      },
-    });
+  /** Accepts a stream's first beat once the database has it as its node's newest. */
+  async #acceptFirst(stream: Stream, frame: Frame, beat: Beat): Promise<FrameAnswer> {
+    const { fleet, clock } = this.#deps;
+    const { caller, streamId, seen } = stream;
+    const claim = { streamId, firstBeatMs: Number(frame.timestampMs) };
+    const { grantedIntervalMs } = beat;
+    const isNewest = await fleet
+      .claimStream(caller.nodeId, { stream: claim, seen, grantedIntervalMs })
+      .catch((cause: unknown) => {
+        throw databaseUnavailable(cause);
+      });
+    // A younger stream has beaten: this beat was late on its way.
+    if (!isNewest) return this.#refuse(stream, frame, SUPERSEDED);
+    stream.claim = claim;
+    if (!this.#isAllowed(stream, clock.now())) return this.#refuse(stream, frame, NOT_ALLOWED);
+    return this.#accept(stream, frame, beat);
   }
 
-  refusal(
-    stream: Stream,
-    frame: Frame,
-    { reason, clockOffsetMs }: Extract<Verdict, { kind: 'refuse' }>,
-  ): HeartbeatResponse {
-    // A frame without a proper nonce is answered under zeros: there is no beat that it could be taken for.
-    const nonce = frame.nonce.length === NONCE_BYTES ? frame.nonce : new Uint8Array(NONCE_BYTES);
-    return this.#seal(stream, nonce, {
-      kind: { case: 'refusal', value: { reason, clockOffsetMs } },
-    });
+  #supersede(stream: Stream, frame: Frame): Promise<FrameAnswer> {
+    const younger = this.#deps.fleet.newestStream(stream.caller.nodeId);
+    const beat = { timestampMs: Number(frame.timestampMs) };
+    const isClone = younger !== null && judgeOlderBeat(beat, younger) === 'clone';
+    return this.#refuse(stream, frame, { ...SUPERSEDED, isClone });
   }
 
-  async audit(stream: Stream, reason: RefusalReason): Promise<void> {
+  async #refuse(stream: Stream, frame: Frame, refusal: Refused): Promise<FrameAnswer> {
+    const { reason, clockOffsetMs } = refusal;
+    await this.#audit(stream, refusal);
+    const payload = replyBytes({ case: 'refusal', value: { reason, clockOffsetMs } });
+    return { bytes: this.#seal(stream, replyNonce(frame.nonce), payload), isLast: true };
+  }
+
+  async #audit(stream: Stream, { reason, isClone = false }: Refused): Promise<void> {
     const { clock, store } = this.#deps;
     const { nodeId, serial } = stream.caller;
-    const entry = this.#refusals.note(nodeId, nameOf(reason), clock.now());
+    const audit = isClone ? this.#clones : this.#refusals;
+    const entry = audit.note(nodeId, nameOf(reason), clock.now());
     if (entry === null) return;
     await store.transaction((em) =>
       recordAudit(em, {
         actor: `node/${nodeId}`,
-        action: 'HEARTBEAT_REFUSED',
+        action: isClone ? 'HEARTBEAT_CLONE' : 'HEARTBEAT_REFUSED',
         subject: nodeId,
         details: { reason: entry.reason, serial, unlisted_before: String(entry.unlisted) },
       }),
@@ -212,41 +238,60 @@ class Streams {
     return directives;
   }
 
-  #isSuperseded(stream: Stream): boolean {
-    const newest = this.#newest.get(stream.caller.nodeId);
-    return newest !== undefined && newest > stream.opened;
+  #isSuperseded({ caller, claim }: Stream): boolean {
+    return claim !== null && this.#deps.fleet.newestStream(caller.nodeId) !== claim;
   }
 
-  async #claim(nonces: NonceStore, nodeId: string, nonce: Uint8Array): Promise<boolean> {
-    try {
-      return await nonces.claim(nodeId, nonce);
-    } catch (cause) {
-      if (!(cause instanceof NonceStoreUnavailable)) throw cause;
-      throw new RpcError(
-        'UNAVAILABLE',
-        'NONCE_STORE_UNAVAILABLE',
-        'checking the beat for a replay: the nonce store does not answer; connect again',
-        { cause },
-      );
-    }
+  #seal(stream: Stream, nonce: Uint8Array, payload: Uint8Array): Uint8Array {
+    return sealedBytes(stream.keys, payload, { timestampMs: this.#deps.clock.now(), nonce });
   }
+}
 
-  #seal(
-    stream: Stream,
-    nonce: Uint8Array,
-    reply: Parameters<typeof create<typeof HeartbeatReplySchema>>[1],
-  ): HeartbeatResponse {
-    return sealReply(stream.keys, create(HeartbeatReplySchema, reply), {
-      timestampMs: BigInt(this.#deps.clock.now()),
-      nonce,
-    });
+function claimNonce(
+  nonces: NonceStore,
+  nodeId: string,
+  nonce: Uint8Array,
+): boolean | Promise<boolean> {
+  try {
+    const claimed = nonces.claim(nodeId, nonce);
+    return claimed instanceof Promise ? claimed.catch(unclaimable) : claimed;
+  } catch (cause) {
+    return unclaimable(cause);
   }
+}
+
+function unclaimable(cause: unknown): never {
+  if (!(cause instanceof NonceStoreUnavailable)) throw cause;
+  throw new RpcError(
+    'UNAVAILABLE',
+    'NONCE_STORE_UNAVAILABLE',
+    'checking the beat for a replay: the nonce store does not answer; connect again',
+    { cause },
+  );
+}
+
+function databaseUnavailable(cause?: unknown): RpcError {
+  return new RpcError(
+    'UNAVAILABLE',
+    'DATABASE_UNAVAILABLE',
+    'writing down a beat: the database does not answer; connect to another address',
+    { cause },
+  );
+}
+
+function replyBytes(kind: MessageInitShape<typeof HeartbeatReplySchema>['kind']): Uint8Array {
+  return toBinary(HeartbeatReplySchema, create(HeartbeatReplySchema, { kind }));
 }
 
 function nameOf(reason: RefusalReason): string {
   return RefusalReasonSchema.value[reason]?.localName ?? String(reason);
 }
 
-function refuse(reason: RefusalReason): Verdict {
-  return { kind: 'refuse', reason, clockOffsetMs: 0n };
+function refused(reason: RefusalReason): Refused {
+  return { reason, clockOffsetMs: 0n };
 }
+
+const SUPERSEDED = refused(RefusalReason.SUPERSEDED);
+const MALFORMED = refused(RefusalReason.MALFORMED);
+const REPLAYED = refused(RefusalReason.REPLAYED);
+const NOT_ALLOWED = refused(RefusalReason.NOT_ALLOWED);

@@ -49,3 +49,13 @@ export function notFound(what: string, id: string): RpcError {
 export function unimplemented(name: string): RpcError {
   return new RpcError('UNIMPLEMENTED', 'UNIMPLEMENTED', `calling ${name}: it is not built`);
 }
+
+/** For bytes on the wire that are no request of the method with this path. */
+export function malformed(path: string, what: string, cause?: unknown): RpcError {
+  return new RpcError(
+    'INVALID_ARGUMENT',
+    'MALFORMED_REQUEST',
+    `reading the request of ${path}: ${what}`,
+    { cause },
+  );
+}

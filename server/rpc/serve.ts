@@ -6,10 +6,11 @@
 import { create, type DescMessage, fromBinary, type Message, toBinary } from '@bufbuild/protobuf';
 import type { Metadata, ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import type { Call } from './call.ts';
-import { RpcError } from './error.ts';
-import type { Interceptor } from './interceptor.ts';
+import { malformed, RpcError } from './error.ts';
+import { admit, type Interceptor } from './interceptor.ts';
 import type { ServedMethod } from './method.ts';
 import { Requests } from './requests.ts';
+import { serveFrames } from './serve-frames.ts';
 import type { CallContext } from './service.ts';
 
 type UnaryHandler = (request: Message, context: CallContext) => Promise<object>;
@@ -32,7 +33,9 @@ export interface ServeOptions {
 
 /** Takes the call over from grpc-js. */
 export function serve(wire: ServerInterceptingCallInterface, options: ServeOptions): void {
-  if (options.method.descriptor.methodKind === 'unary') serveOneRequest(wire, options);
+  const { frames } = options.method;
+  if (frames !== null) serveFrames(wire, frames, options);
+  else if (options.method.descriptor.methodKind === 'unary') serveOneRequest(wire, options);
   else if (options.method.descriptor.methodKind === 'server_streaming') {
     serveOneRequest(wire, options);
   } else serveManyRequests(wire, options);
@@ -59,7 +62,7 @@ function serveOneRequest(wire: ServerInterceptingCallInterface, options: ServeOp
     onReceiveMessage(bytes: Buffer) {
       if (call.ended) return;
       if (body !== null) {
-        call.fail(malformed(method, 'it has more than one message'));
+        call.fail(malformed(method.path, 'it has more than one message'));
         return;
       }
       body = bytes;
@@ -69,7 +72,7 @@ function serveOneRequest(wire: ServerInterceptingCallInterface, options: ServeOp
       if (call.ended) return;
       call.awaitingRequestSinceMs = null;
       if (body === null) {
-        call.fail(malformed(method, 'it has no message'));
+        call.fail(malformed(method.path, 'it has no message'));
         return;
       }
       const bytes = body;
@@ -151,19 +154,12 @@ async function answerMany(call: Call, requests: Requests, writer: Writer): Promi
   await writeAll(call, writer, (handler as BiDiHandler)(requests, call));
 }
 
-async function admit(call: Call, interceptors: readonly Interceptor[]): Promise<void> {
-  for (const interceptor of interceptors) {
-    const waiting = interceptor.onCall?.(call);
-    if (waiting !== undefined) await waiting;
-  }
-}
-
 function decode(call: Call, bytes: Buffer, interceptors: readonly Interceptor[]): Message {
   let message: Message;
   try {
     message = fromBinary(call.method.descriptor.input, bytes);
   } catch (cause) {
-    throw malformed(call.method, 'its bytes are no such message', cause);
+    throw malformed(call.method.path, 'its bytes are no such message', cause);
   }
   for (const interceptor of interceptors) interceptor.onRequest?.(call, message);
   return message;
@@ -215,15 +211,6 @@ class Writer {
     this.#stopped = true;
     this.#written?.();
   }
-}
-
-function malformed(method: ServedMethod, what: string, cause?: unknown): RpcError {
-  return new RpcError(
-    'INVALID_ARGUMENT',
-    'MALFORMED_REQUEST',
-    `reading the request of ${method.path}: ${what}`,
-    { cause },
-  );
 }
 
 function cancelled(method: ServedMethod): RpcError {

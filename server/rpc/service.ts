@@ -11,6 +11,7 @@ import type {
   MessageShape,
 } from '@bufbuild/protobuf';
 import type { Logger } from 'pino';
+import type { FrameHandler } from './frames.ts';
 
 /** Who calls, as the TLS connection proved it. */
 export type Caller =
@@ -78,14 +79,17 @@ export type Handlers<S extends DescService> = {
 export interface ServiceImplementation {
   readonly service: DescService;
   readonly handlers: Readonly<Record<string, unknown>>;
+  /** Of methods on the hot path, served on the wire in their handlers' place. */
+  readonly frames?: Readonly<Record<string, FrameHandler>>;
 }
 
 /** Binds handlers to their service; the types hold request, response and streaming kind together. */
 export function implement<S extends DescService>(
   service: S,
   handlers: Handlers<S>,
+  frames: { readonly [K in keyof S['method']]?: FrameHandler } = {},
 ): ServiceImplementation {
-  return { service, handlers };
+  return { service, handlers, frames: frames as Readonly<Record<string, FrameHandler>> };
 }
 
 /**

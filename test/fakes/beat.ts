@@ -7,8 +7,13 @@ import {
   HeartbeatRequestSchema,
   MetricsSchema,
 } from '#gen/gapjunction/node/v1/heartbeat_pb';
-import { heartbeatKey } from '../../protocol/heartbeat/keys.ts';
-import { MAC_BYTES, macOf, MAX_BODY_BYTES, NONCE_BYTES } from '../../protocol/heartbeat/mac.ts';
+import {
+  HeartbeatKey,
+  MAC_BYTES,
+  macOf,
+  MAX_BODY_BYTES,
+  NONCE_BYTES,
+} from '../../protocol/heartbeat/mac.ts';
 
 export interface BeatContent {
   /** Unix milliseconds. */
@@ -33,7 +38,7 @@ export function sealFrame(
   frame: { readonly timestampMs: bigint; readonly nonce: Uint8Array; readonly metrics: Uint8Array },
 ): HeartbeatRequest {
   const { timestampMs, nonce, metrics: body } = frame;
-  const key = heartbeatKey(heartbeatKeys?.nodeToControlPlane ?? new Uint8Array());
+  const key = new HeartbeatKey(heartbeatKeys?.nodeToControlPlane ?? new Uint8Array());
   const mac =
     nonce.length === NONCE_BYTES && body.length <= MAX_BODY_BYTES
       ? macOf(key, { timestampMs, nonce, body })

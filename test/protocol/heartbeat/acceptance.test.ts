@@ -14,13 +14,13 @@ import {
   judgeBeat,
   type StreamState,
 } from '../../../protocol/heartbeat/acceptance.ts';
-import { deriveKeys, heartbeatKey, masterHmacOf } from '../../../protocol/heartbeat/keys.ts';
-import { macOf, verifyMac } from '../../../protocol/heartbeat/mac.ts';
+import { deriveKeys, masterHmacOf } from '../../../protocol/heartbeat/keys.ts';
+import { HeartbeatKey, macOf, verifyMac } from '../../../protocol/heartbeat/mac.ts';
 import { counting } from '../../../protocol/vectors/documents.ts';
 
 const NOW_MS = 1_800_000_000_000n;
 const STREAM_ID = counting(16, 0xa0);
-const KEY = { keyId: 7, up: heartbeatKey(counting(32)) };
+const KEY = { keyId: 7, up: new HeartbeatKey(counting(32)) };
 const STATE: StreamState = { allowed: true, streamId: STREAM_ID, nextSequence: 3n };
 
 interface BeatTerms {
@@ -184,9 +184,9 @@ describe('the keys of heartbeats', () => {
   it('differ by direction, so that a frame sent back to its sender never verifies', async () => {
     const keys = await deriveKeys(master, { nodeId, serial });
     const frame = { timestampMs: NOW_MS, nonce: counting(16), body: counting(3) };
-    const mac = macOf(heartbeatKey(keys.up), frame);
-    expect(verifyMac(heartbeatKey(keys.up), frame, mac)).to.equal(true);
-    expect(verifyMac(heartbeatKey(keys.down), frame, mac)).to.equal(false);
+    const mac = macOf(new HeartbeatKey(keys.up), frame);
+    expect(verifyMac(new HeartbeatKey(keys.up), frame, mac)).to.equal(true);
+    expect(verifyMac(new HeartbeatKey(keys.down), frame, mac)).to.equal(false);
   });
 
   it('differ by node, serial and master key', async () => {
@@ -208,7 +208,7 @@ describe('the keys of heartbeats', () => {
   });
 
   it('have 32 bytes, and a MAC is refused rather than computed over a misfit', () => {
-    expect(() => heartbeatKey(counting(31))).to.throw(RangeError, '31');
+    expect(() => new HeartbeatKey(counting(31))).to.throw(RangeError, '31');
     const frame = { timestampMs: 0n, nonce: counting(16), body: new Uint8Array() };
     expect(() => macOf(KEY.up, { ...frame, nonce: counting(8) })).to.throw(RangeError, '8 bytes');
     expect(() => macOf(KEY.up, { ...frame, body: new Uint8Array(4_097) })).to.throw(

@@ -7,12 +7,11 @@ import {
   type HeartbeatResponse,
 } from '#gen/gapjunction/node/v1/heartbeat_pb';
 
-import { heartbeatKey } from '../../../protocol/heartbeat/keys.ts';
-import { macOf } from '../../../protocol/heartbeat/mac.ts';
+import { HeartbeatKey, macOf } from '../../../protocol/heartbeat/mac.ts';
 import { judgeReply, replyNonce, sealReply } from '../../../protocol/heartbeat/reply.ts';
 import { counting } from '../../../protocol/vectors/documents.ts';
 
-const KEY = { keyId: 1, down: heartbeatKey(counting(32)) };
+const KEY = { keyId: 1, down: new HeartbeatKey(counting(32)) };
 const NONCE = counting(16, 0x20);
 const STREAM_ID = counting(16, 0xa0);
 const HELLO = { kind: { case: 'hello', value: { streamId: STREAM_ID } } } as const;
