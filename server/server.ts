@@ -137,7 +137,7 @@ export async function startServer(
       ...parts,
       replicaId,
       nodes: () => identity.fleet.counts(),
-      checks: [],
+      checks: shared.checks,
       listen: config.metrics,
     });
     const services = [

@@ -1,6 +1,7 @@
 // What replicas share beside the database: wake-ups, nonces and limits. In this process for a single one,
 // in Redis for several.
 import type { Clock } from './clock.ts';
+import type { PartCheck } from './health/parts.ts';
 import { LocalAnnouncements, type Announcements } from './jobs/announcements.ts';
 import { memoryNonceStore, type NonceStore } from './nodes/nonce-store.ts';
 import { RedisAnnouncements } from './redis/announcements.ts';
@@ -13,6 +14,8 @@ export interface Shared {
   readonly announcements: Announcements;
   readonly nonces: NonceStore;
   readonly newLimiter: NewLimiter;
+  /** What of it is elsewhere, and whether it answers. */
+  readonly checks: readonly PartCheck[];
 }
 
 export interface SharedOptions {
@@ -32,7 +35,12 @@ export async function openShared(options: SharedOptions): Promise<Shared> {
   if (urls.length === 0) {
     const nonces = memoryNonceStore({ clock });
     stops.add(() => nonces.close());
-    return { announcements: new LocalAnnouncements(), nonces, newLimiter: memoryLimiter };
+    return {
+      announcements: new LocalAnnouncements(),
+      nonces,
+      newLimiter: memoryLimiter,
+      checks: [],
+    };
   }
   const redis = await openRedis({ urls, onError });
   stops.add(() => redis.close());
@@ -40,5 +48,7 @@ export async function openShared(options: SharedOptions): Promise<Shared> {
   stops.add(() => nonces.close());
   const announcements = await RedisAnnouncements.open({ redis, clock, replicaId, onError });
   stops.add(() => announcements.close());
-  return { announcements, nonces, newLimiter: redisLimiter(redis.commands) };
+  // Without it no beat is accepted, but calls go on: a replica is no better off out of a balancer's list.
+  const check = { name: 'redis', needed: false, ask: () => redis.commands.ping() };
+  return { announcements, nonces, newLimiter: redisLimiter(redis.commands), checks: [check] };
 }
