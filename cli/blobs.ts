@@ -1,17 +1,25 @@
-// Blobs to and from a control plane, by digest.
+// Blobs to and from a control plane, by digest; what was cut goes on where it was.
 import { createHash } from 'node:crypto';
 
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { Code, ConnectError, type Client } from '@connectrpc/connect';
+import { ConnectError, type Client } from '@connectrpc/connect';
 
 import { BlobService, type UploadRequestSchema } from '#gen/gapjunction/blob/v1/blob_pb';
+import { ErrorInfoSchema } from '#gen/google/rpc/error_details_pb';
 
 import { CommandError } from './failure.ts';
+import { isCut } from './replicas.ts';
+import { MAX_RETRIES, pauseBefore, untilThere } from './retry.ts';
 
 /** Small enough that a chunk and its framing stay below every message bound, large enough to be few. */
 const CHUNK_BYTES = 256 * 1024;
-/** How often an upload that was cut goes on from where the control plane stands. */
-const MAX_RESUMES = 5;
+
+/** What the contract says to go on after: the offset is asked for again. */
+const RESUMABLE: ReadonlySet<string> = new Set([
+  'UPLOAD_TAKEN_OVER',
+  'OFFSET_MISMATCH',
+  'BLOB_ERASED',
+]);
 
 /** Uploads what the control plane does not have yet of `bytes`; answers its digest, 32 bytes. */
 export async function uploadBlob(
@@ -19,16 +27,19 @@ export async function uploadBlob(
   bytes: Uint8Array,
 ): Promise<Uint8Array> {
   const digest = createHash('sha256').update(bytes).digest();
-  for (let resumes = 0; ; resumes += 1) {
-    const stored = await blobs.getUploadOffset({ digest });
-    if (stored.complete) return digest;
+  let best = 0;
+  for (let retry = 1; ; retry += 1) {
+    const stored = await untilThere(() => blobs.getUploadOffset({ digest }));
+    // A blob that is whole is named once more: it is kept for an hour from then.
+    const offset = stored.complete ? bytes.length : Number(stored.offset);
+    if (offset > best) [best, retry] = [offset, 1];
     try {
-      await blobs.upload(uploadRequests(bytes, digest, Number(stored.offset)));
+      await blobs.upload(uploadRequests(bytes, digest, offset));
       return digest;
     } catch (error) {
-      const cut = error instanceof ConnectError && error.code === Code.Unavailable;
-      if (!cut || resumes === MAX_RESUMES) throw error;
+      if (!isResumable(error) || retry > MAX_RETRIES) throw error;
     }
+    await pauseBefore(retry);
   }
 }
 
@@ -44,6 +55,12 @@ async function* uploadRequests(
   }
 }
 
+function isResumable(error: unknown): boolean {
+  if (isCut(error)) return true;
+  const info = error instanceof ConnectError ? error.findDetails(ErrorInfoSchema)[0] : undefined;
+  return info !== undefined && RESUMABLE.has(info.reason);
+}
+
 /** Downloads a blob and checks it against its digest. */
 export async function downloadBlob(
   blobs: Client<typeof BlobService>,
@@ -51,12 +68,23 @@ export async function downloadBlob(
 ): Promise<Uint8Array> {
   const bytes = new Uint8Array(Number(sizeBytes));
   let length = 0;
-  for await (const { chunk } of blobs.download({ digest })) {
-    if (length + chunk.length > bytes.length) {
-      throw new CommandError(`downloading: more than the ${sizeBytes} bytes that were announced`);
+  for (let retry = 1; ; retry += 1) {
+    try {
+      for await (const { chunk } of blobs.download({ digest, offset: BigInt(length) })) {
+        if (length + chunk.length > bytes.length) {
+          throw new CommandError(
+            `downloading: more than the ${sizeBytes} bytes that were announced`,
+          );
+        }
+        bytes.set(chunk, length);
+        length += chunk.length;
+        retry = 1;
+      }
+      break;
+    } catch (error) {
+      if (!isCut(error) || retry > MAX_RETRIES) throw error;
     }
-    bytes.set(chunk, length);
-    length += chunk.length;
+    await pauseBefore(retry);
   }
   if (length !== bytes.length || !createHash('sha256').update(bytes).digest().equals(digest)) {
     throw new CommandError('downloading: what came does not have the digest that was asked for');

@@ -7,12 +7,14 @@ import { JobSchema, JobService } from '#gen/gapjunction/job/v1/job_pb';
 import { connected, withConnection, type ConnectionOptions } from '../connection.ts';
 import { CommandError } from '../failure.ts';
 import { untilThere } from '../retry.ts';
-import { print, printMessage } from '../output.ts';
+import { print, printMessage, progress } from '../output.ts';
+import { acknowledge } from './acknowledge.ts';
 import { addJobOptions, prepareJob, type JobOptions } from './spec.ts';
 import { addResultOptions, watchToEnd, type ResultOptions } from './result.ts';
 
 interface SubmitOptions extends ConnectionOptions, JobOptions, ResultOptions {
   readonly wait?: boolean;
+  readonly ack?: boolean;
   readonly requestId?: string;
   readonly json?: boolean;
 }
@@ -21,7 +23,11 @@ export function jobSubmitCommand(): Command {
   return addResultOptions(addJobOptions(withConnection(new Command('submit'))))
     .description('run a module as a job')
     .option('--request-id <id>', 'makes a repeated call safe (default: a new one)')
-    .option('--wait', 'watch it to its end; implied by --output and --bill')
+    .option('--wait', 'watch it to its end; implied by --output, --bill and --ack')
+    .option(
+      '--ack',
+      'acknowledge the output once it is written: it is erased then; waits for the end',
+    )
     .option('--json', 'print the job as JSON')
     .action(async (file: string, options: SubmitOptions) => {
       await connected(options, async (connection) => {
@@ -32,9 +38,13 @@ export function jobSubmitCommand(): Command {
           connection.client(JobService).submitJob({ requestId, spec }),
         );
         if (job === undefined) throw new CommandError('submitting the job: the answer is empty');
-        const wait = options.wait || options.output !== undefined || options.bill !== undefined;
-        if (wait) await watchToEnd(connection, job.jobId, options);
-        else if (options.json) printMessage(JobSchema, job);
+        const { wait, output, bill, ack } = options;
+        if (options.debug)
+          progress(`see its logs with \`gap-junction job logs ${job.jobId} --follow\``);
+        if (wait || ack || output !== undefined || bill !== undefined) {
+          await watchToEnd(connection, job.jobId, options);
+          if (ack) await acknowledge(connection, job.jobId);
+        } else if (options.json) printMessage(JobSchema, job);
         else print(job.jobId);
       });
     });
