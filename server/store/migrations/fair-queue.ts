@@ -62,8 +62,8 @@ export class FairQueueMigration extends Migration {
                  count(*) filter (where n.state = 'queued') - count(*) filter (where o.state = 'queued') as queued,
                  count(*) filter (where n.state = 'running') - count(*) filter (where o.state = 'running') as running,
                  count(*) filter (where n.state = 'running') as leases,
-                 coalesce(sum(n.fuel_limit) filter (where n.state in ('settling', 'ended')), 0) as closed_fuel,
-                 coalesce(sum(n.fuel) filter (where n.state = 'settling'), 0) as burnt_fuel
+                 coalesce(sum(n.fuel_limit) filter (where n.state in ('settling', 'ended')), 0)::bigint as closed_fuel,
+                 coalesce(sum(n.fuel) filter (where n.state = 'settling'), 0)::bigint as burnt_fuel
             from old_job o join new_job n on n.job_id = o.job_id
            where o.state in ('queued', 'running') and n.state <> o.state
            group by n.client_id order by n.client_id

@@ -1,0 +1,194 @@
+// Who is served first, on the database: what clients would lose to one another.
+import { expect } from 'chai';
+import { saveQuota } from '../../../server/clients/quota-store.ts';
+import { PassedOver } from '../../../server/jobs/passed-over.ts';
+import { burnCharge, leaseCharge } from '../../../server/jobs/queue.ts';
+import { chooseJobs } from '../../../server/jobs/queue-store.ts';
+import { query } from '../../../server/store/query.ts';
+import { onEachWorld, type TestClient, type WorkNode, type WorkWorld } from '../work-world.ts';
+
+const NO_QUOTA = { jobsInFlight: 0, jobsQueued: 0, fuelPerHour: 0n, blobBytes: 0, weight: 0 };
+
+onEachWorld('clients that want the same nodes', (openWorld) => {
+  let world: WorkWorld;
+  let many: TestClient;
+  let few: TestClient;
+  let moduleDigest: Uint8Array;
+  before(async () => {
+    world = await openWorld();
+    many = await world.client();
+    few = await world.client();
+    moduleDigest = await many.register();
+    await few.register();
+  });
+  after(() => world.close());
+  afterEach(async () => {
+    await world.reset();
+    await world.store.transaction((em) => query(em, 'truncate client_quota'));
+  });
+
+  const submit = async (client: TestClient, count: number, spec = {}): Promise<string[]> => {
+    const jobIds: string[] = [];
+    for (let index = 0; index < count; index++) {
+      jobIds.push((await client.submit({ ...spec, moduleDigest })).jobId);
+    }
+    return jobIds;
+  };
+
+  /** So many more that wait, as if they had been submitted behind this one. They have no holds. */
+  const queueMore = (client: TestClient, jobId: string, count: number) =>
+    world.store.transaction(async (em) => {
+      await query(
+        em,
+        `insert into job select r.* from job j
+           cross join generate_series(1, $2::int) n
+           cross join lateral jsonb_populate_record(null::job, to_jsonb(j) || jsonb_build_object(
+             'job_id', overlay(j.job_id placing translate(lpad(n::text, 6, '0'), '0189', 'wxyz') from 17),
+             'request_id', 'more-' || n,
+             'submitted_ms', j.submitted_ms + n)) r
+          where j.job_id = $1`,
+        [jobId, count],
+      );
+      await query(
+        em,
+        'update client_queue set queued_jobs = queued_jobs + $2::int where client_id = $1',
+        [client.clientId, count],
+      );
+    });
+
+  /** Whose orders a node with one slot gets, one after another; each job burns so much. */
+  async function served(node: WorkNode, count: number, fuel = 1_000n): Promise<string[]> {
+    const jobIds: string[] = [];
+    for (let index = 0; index < count; index++) {
+      const received = await node.nextOrder();
+      jobIds.push(received.order.jobId);
+      node.acknowledge(received);
+      await node.complete(received, { fuel });
+      node.offer(1);
+    }
+    return jobIds;
+  }
+
+  it('a single job does not wait for the 10,000 of another client', async () => {
+    const [first] = await submit(many, 1);
+    await queueMore(many, first!, 9_999);
+    const [single] = await submit(few, 1);
+    const node = await world.node();
+    node.connect(3);
+    const orders = [await node.nextOrder(), await node.nextOrder(), await node.nextOrder()];
+    expect(orders.map(({ order }) => order.jobId)).to.include(single);
+  });
+
+  it('weights share the nodes out, and the share outlives a restart of placement', async () => {
+    await world.store.transaction((em) => saveQuota(em, many.clientId, { ...NO_QUOTA, weight: 2 }));
+    const heavy = new Set(await submit(many, 12));
+    await submit(few, 12);
+    const node = await world.node();
+    node.connect(1);
+    const before = await served(node, 6, 50_000_000n);
+    await node.disconnect();
+    await world.restartPlacement();
+    node.connect(1);
+    const after = await served(node, 6, 50_000_000n);
+    const share = [...before, ...after].filter((jobId) => heavy.has(jobId)).length;
+    expect(share).to.be.within(7, 9);
+  });
+
+  it('a priority passes the own jobs of a client, and no other client', async () => {
+    const low = await submit(many, 2);
+    const [high] = await submit(many, 1, { priority: 9 });
+    const others = await submit(few, 2);
+    const node = await world.node();
+    node.connect(1);
+    const order = await served(node, 5);
+    const own = order.filter((jobId) => !others.includes(jobId));
+    expect(own).to.deep.equal([high, ...low]);
+    expect(order.indexOf(others[0]!)).to.be.at.most(1);
+  });
+
+  it('one at its quota of jobs in flight is passed over, until one of them ends', async () => {
+    await world.store.transaction((em) =>
+      saveQuota(em, many.clientId, { ...NO_QUOTA, jobsInFlight: 1 }),
+    );
+    const own = await submit(many, 3);
+    const [other] = await submit(few, 1);
+    const node = await world.node();
+    node.connect(4);
+    const orders = [await node.nextOrder(), await node.nextOrder()];
+    expect(orders.map(({ order }) => order.jobId)).to.have.members([own[0], other]);
+    await world.placement.sweep();
+    expect(node.waitingOrders).to.equal(0);
+    const first = orders.find(({ order }) => order.jobId === own[0])!;
+    node.acknowledge(first);
+    await node.complete(first);
+    node.offer(3);
+    expect((await node.nextOrder()).order.jobId).to.equal(own[1]);
+  });
+
+  it('jobs that no node may take hold up neither those of others nor those behind them', async () => {
+    const [first] = await submit(many, 1, { constraints: { labels: { gpu: 'yes' } } });
+    await queueMore(many, first!, 300);
+    const [behind] = await submit(many, 1);
+    const [other] = await submit(few, 1);
+    const node = await world.node();
+    node.connect(2);
+    expect((await node.nextOrder()).order.jobId).to.equal(other);
+    const found = node.nextOrder();
+    let isFound = false;
+    void found.then(() => (isFound = true));
+    // 300 jobs, some 30 a look.
+    for (let look = 0; look < 20 && !isFound; look++) await world.placement.sweep();
+    expect((await found).order.jobId).to.equal(behind);
+  });
+
+  it('the counts and the virtual times follow from the jobs, whatever happens to them', async () => {
+    const node = await world.node();
+    const ended = await submit(many, 2);
+    node.connect(1);
+    await served(node, 2, 7_654_321n);
+    const [running, queued, cancelled] = await submit(many, 3);
+    const order = await node.nextOrder();
+    expect(order.order.jobId).to.equal(running);
+    await world.jobs.cancelJob({ jobId: cancelled } as never, many.context);
+    const rows = await world.store.read((em) =>
+      query<Record<string, unknown>>(
+        em,
+        `select q.queued_jobs, q.running_jobs, q.open_fuel::text, q.ended_fuel::text, q.virtual_time::text,
+                (select sum(fuel_limit) from job where state in ('queued', 'running'))::text as limits
+           from client_queue q where client_id = $1`,
+        [many.clientId],
+      ),
+    );
+    const { limits, ...counts } = rows[0]!;
+    expect(ended).to.have.length(2);
+    expect(queued).not.to.equal(undefined);
+    expect(counts).to.deep.equal({
+      queued_jobs: 1,
+      running_jobs: 1,
+      open_fuel: limits,
+      ended_fuel: String(2n * 7_654_321n),
+      virtual_time: String(3n * leaseCharge(1) + 2n * burnCharge(7_654_321n, 1)),
+    });
+  });
+
+  it('choosing reads a few rows of a long queue, and sorts none of it', async () => {
+    const [first] = await submit(many, 1);
+    await queueMore(many, first!, 20_000);
+    await submit(few, 1);
+    const options = { limit: 32, jobsInFlight: 1_000, ...new PassedOver().next() };
+    const choice = await world.store.transaction((em) => chooseJobs(em, options));
+    expect(choice.looks.reduce((sum, { jobs }) => sum + jobs.length, 0)).to.be.at.most(32 + 2 * 2);
+    const plan = await world.store.transaction(async (em) => {
+      await query(em, 'analyze job');
+      const rows = await query<{ 'QUERY PLAN': string }>(
+        em,
+        `explain select job_id from job where state = 'queued' and client_id = $1
+            and (9 - priority, submitted_ms, job_id) > (-1, 0, '')
+          order by 9 - priority, submitted_ms, job_id limit 18`,
+        [many.clientId],
+      );
+      return rows.map((row) => row['QUERY PLAN']).join('\n');
+    });
+    expect(plan).to.contain('job_queue_index').and.not.to.contain('Sort');
+  });
+});
