@@ -15,7 +15,7 @@ export function serveFrames(
 ): void {
   let call: Call;
   let stream: FrameStream;
-  const judges = interceptors.filter(({ onRequest }) => onRequest !== undefined);
+  const judges = interceptors.filter((one) => one.onRequest !== undefined);
   const onEnd = (ended: Call, error: unknown): void => {
     for (const interceptor of interceptors) interceptor.onEnd?.(ended, error);
   };
@@ -30,6 +30,10 @@ export function serveFrames(
     const message = Buffer.isBuffer(bytes) ? bytes : Buffer.from(buffer, byteOffset, length);
     wire.sendMessage(message, isLast ? succeed : read);
   };
+  const begin = (opened: FrameStream): void => {
+    stream = opened;
+    send({ bytes: opened.greeting, isLast: false });
+  };
   const readFrame = (bytes: Buffer): unknown => {
     try {
       return handler.read(bytes);
@@ -42,10 +46,7 @@ export function serveFrames(
       call = newCall(metadata, onEnd);
       admit(call, interceptors)
         .then(() => handler.open(call, fail))
-        .then((opened) => {
-          stream = opened;
-          send({ bytes: opened.greeting, isLast: false });
-        })
+        .then(begin)
         .catch(fail);
     },
     onReceiveMessage(bytes: Buffer) {
