@@ -9,6 +9,13 @@ import { join } from 'node:path';
 export interface Postgresql {
   /** Of a fresh, empty database on it, another one at each call. */
   newDatabase(): string;
+  /** Ends it as a power cut does; `start` brings it back with all that was committed. */
+  crash(): void;
+  start(): void;
+  /** All of a database in a file that `restore` reads, as `pg_dump` writes it. */
+  dump(databaseUrl: string): Buffer;
+  /** Makes the database anew, from a dump. */
+  restore(databaseUrl: string, dump: Buffer): void;
   stop(): void;
 }
 
@@ -30,7 +37,10 @@ export async function startPostgresql(): Promise<Postgresql> {
   };
   run('initdb', '-D', data, '-U', 'postgres', '-A', 'trust', '--no-sync');
   const options = `-p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=${folder}`;
-  run('pg_ctl', '-D', data, '-w', '-l', join(folder, 'log'), '-o', options, 'start');
+  const start = () =>
+    run('pg_ctl', '-D', data, '-w', '-l', join(folder, 'log'), '-o', options, 'start');
+  const crash = () => run('pg_ctl', '-D', data, '-w', '-m', 'immediate', 'stop');
+  start();
 
   let databases = 0;
   return {
@@ -39,12 +49,27 @@ export async function startPostgresql(): Promise<Postgresql> {
       run('createdb', '-h', '127.0.0.1', '-p', String(port), '-U', 'postgres', name);
       return `postgresql://postgres@127.0.0.1:${port}/${name}`;
     },
+    dump: (url) => execFileSync(join(binaries(), 'pg_dump'), ['--format=custom', url], MAX_DUMP),
+    restore(url, dump) {
+      const name = new URL(url).pathname.slice(1);
+      const server = ['-h', '127.0.0.1', '-p', String(port), '-U', 'postgres'];
+      run('dropdb', ...server, name);
+      run('createdb', ...server, name);
+      execFileSync(join(binaries(), 'pg_restore'), ['--exit-on-error', `--dbname=${url}`], {
+        input: dump,
+      });
+    },
+    crash,
+    start,
     stop() {
-      run('pg_ctl', '-D', data, '-w', '-m', 'immediate', 'stop');
+      crash();
       rmSync(folder, { recursive: true, force: true });
     },
   };
 }
+
+/** Of a test's database. */
+const MAX_DUMP = { maxBuffer: 64 * 1024 * 1024 };
 
 /** Where Debian keeps the newest version's programs. */
 function binaries(): string {

@@ -134,6 +134,11 @@ export class LocalWorld {
     return job?.jobId ?? '';
   }
 
+  /** The control plane's data folder. */
+  get serverFolder(): string {
+    return join(this.#folder, 'server');
+  }
+
   /** For the command, run as the client. */
   get clientEnvironment(): Record<string, string> {
     const { address, ca } = this.#controlPlane;
