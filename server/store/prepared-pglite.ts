@@ -4,7 +4,14 @@
 // A prepared statement keeps its plan, and its bind, execute and sync go in with one crossing: a
 // statement of the job path takes 0.2 ms instead of 0.8, an empty transaction 0.03 instead of 0.3
 // (docs/benchmarks.md).
-import { Mutex, parse, protocol, type PGlite, type Results } from '@electric-sql/pglite';
+import {
+  messages as messageTypes,
+  Mutex,
+  parse,
+  protocol,
+  type PGlite,
+  type Results,
+} from '@electric-sql/pglite';
 
 type Message = Awaited<ReturnType<PGlite['execProtocolStream']>>[number];
 
@@ -176,7 +183,16 @@ export class PreparedPglite implements Queries {
   }
 
   #resultsOf<Row>(messages: readonly Message[]): Results<Row> {
-    const [results] = parse.parseResults([...messages], this.#pglite.parsers);
+    // It copies the parsers for each answer, a fifth of a small statement's time: its columns' own will do.
+    const parsers: Record<number, (text: string) => unknown> = {};
+    for (const message of messages) {
+      if (!(message instanceof messageTypes.RowDescriptionMessage)) continue;
+      for (const { dataTypeID } of message.fields) {
+        const parser = this.#pglite.parsers[dataTypeID];
+        if (parser !== undefined) parsers[dataTypeID] = parser;
+      }
+    }
+    const [results] = parse.parseResults([...messages], parsers);
     return results as Results<Row>;
   }
 
