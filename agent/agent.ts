@@ -195,6 +195,7 @@ export async function runLocked(options: AgentOptions): Promise<void> {
     uplink.changed();
     if (signal.aborted && attempts.heldIds.length === 0) idle.resolve();
   };
+  attempts.onProgress = (attemptId, fuel) => uplink.progress(attemptId, fuel);
   attempts.resume();
   const stopping = stopGently({ signal, attempts, idle: idle.promise, options });
   try {

@@ -19,6 +19,8 @@ export interface Session {
   readonly ended: Promise<SessionEnd>;
   /** Tells how many slots are free now. */
   offer(): void;
+  /** Tells how much fuel an attempt has burnt so far. */
+  progress(attemptId: string, fuel: bigint): void;
   /**
    * Sends no beat until the returned function is called: a beat here after a newer stream's first would be
    * taken for a clone's.
@@ -81,6 +83,7 @@ export function openSession(options: SessionOptions): Session {
     settled: settled.promise,
     ended,
     offer: () => work?.offer(),
+    progress: (attemptId, fuel) => work?.progress(attemptId, fuel),
     holdBeats() {
       const { promise, resolve } = Promise.withResolvers<void>();
       held = promise;

@@ -126,6 +126,11 @@ export class Uplink implements Link {
     });
   }
 
+  /** Tells how far a guest is; lost where no link is up. */
+  progress(attemptId: string, fuel: bigint): void {
+    this.#session?.progress(attemptId, fuel);
+  }
+
   /** Tells the control plane how many slots are free, and drops keys that nothing names any more. */
   changed(): void {
     this.#session?.offer();

@@ -38,6 +38,8 @@ export interface WorkStream {
   offer(): void;
   /** Says so again: an order that was lost on its way holds its slot at the control plane until then. */
   offerAgain(): void;
+  /** Tells how much fuel an attempt has burnt so far; at most once a second for each. */
+  progress(attemptId: string, fuel: bigint): void;
   /** Takes back what was offered; what runs goes on. */
   close(): void;
   readonly ended: Promise<WorkEnd>;
@@ -99,6 +101,10 @@ export function openWork(options: WorkOptions): WorkStream {
     offer,
     offerAgain() {
       if (freeSlots() > 0) send(freeSlots());
+    },
+    progress(attemptId, fuel) {
+      const value = { attemptId, fuel };
+      queue.put(create(WorkRequestSchema, { kind: { case: 'progress', value } }));
     },
     close() {
       queue.end();

@@ -2,16 +2,16 @@
 import { setMaxListeners } from 'node:events';
 import type { Logger } from 'pino';
 
-import { Entry, Grant, type BlobRef } from '#gen/gapjunction/job/v1/bill_pb';
 import type { Order } from '#gen/gapjunction/node/v1/dispatch_pb';
 import { endName, SANDBOX_DIED } from '../../protocol/bill/ends.ts';
 import { sameBytes } from '../../protocol/bill/digest.ts';
-import type { GuestOutcome, GuestSpec, SandboxPool } from '../../sandbox/sandbox.ts';
+import type { GuestOutcome, SandboxPool } from '../../sandbox/sandbox.ts';
 import type { Clock, Random } from '../clock.ts';
+import { headersOf } from '../control-plane/request-id.ts';
 import type { TellEvent } from '../events.ts';
 import type { Delivery } from './delivery.ts';
-import { BlobUnavailable, download } from './download.ts';
-import { Gate } from './gate.ts';
+import { BlobUnavailable } from './download.ts';
+import { GuestSpecs } from './guest-spec.ts';
 import type { Journal } from './journal.ts';
 import type { Link } from './link.ts';
 import { LogUpload } from './log-upload.ts';
@@ -60,13 +60,13 @@ export interface AttemptParts {
 /** Offers and orders cross on the wire, so a node may get as many again as it has slots; no more. */
 const MOST_ORDERS_PER_SLOT = 2;
 
-/** Of the 32 calls that a connection carries. */
-const MOST_DOWNLOADS = 8;
+/** Sandboxes tell once a second; their clocks and ours need not agree to the millisecond. */
+const PROGRESS_INTERVAL_MS = 900;
 
 export class Attempts {
   readonly #parts: AttemptParts;
   readonly #held = new Map<string, Attempt>();
-  readonly #downloads = new Gate(MOST_DOWNLOADS);
+  readonly #specs: GuestSpecs;
   #running = 0;
   #fuelSinceStart = 0n;
   /** The owner stops the agent. */
@@ -75,9 +75,12 @@ export class Attempts {
   #paused = false;
   /** Told when slots were freed or taken, and when an attempt is no longer held. */
   onChange: () => void = () => {};
+  /** Told how much fuel an attempt has burnt so far. */
+  onProgress: (attemptId: string, fuel: bigint) => void = () => {};
 
   constructor(parts: AttemptParts) {
     this.#parts = parts;
+    this.#specs = new GuestSpecs(parts);
   }
 
   /** Orders that can be taken now. */
@@ -121,9 +124,10 @@ export class Attempts {
     }
     const { accepted } = verdict;
     const { jobId, attemptId } = accepted.order;
+    const { requestId } = accepted;
     if (this.#held.has(attemptId)) return attemptId;
     if (this.#draining || this.#running >= slots * MOST_ORDERS_PER_SLOT) {
-      log.warn({ jobId, attemptId }, 'refusing an order: no slot is free');
+      log.warn({ jobId, attemptId, requestId }, 'refusing an order: no slot is free');
       return null;
     }
     const attempt: Attempt = {
@@ -131,7 +135,7 @@ export class Attempts {
       accepted,
       stop: new AbortController(),
       reason: null,
-      logs: new LogUpload(this.#parts, attemptId),
+      logs: new LogUpload(this.#parts, { attemptId, headers: headersOf(accepted) }),
     };
     // Each download and the sandbox listen; that is a handful, not a leak.
     setMaxListeners(0, attempt.stop.signal);
@@ -188,7 +192,9 @@ export class Attempts {
   async #carryOut(attempt: Extract<Attempt, { kind: 'running' }>): Promise<void> {
     const { log, clock, tell, journal } = this.#parts;
     const { jobId, attemptId } = attempt.accepted.order;
+    const { requestId } = attempt.accepted;
     tell({ event: 'job_started', jobId, attemptId });
+    log.info({ jobId, attemptId, requestId }, 'beginning an attempt');
     const startedMs = clock.now();
     let receipt: SignedReceipt | null = null;
     let allLogs: Uint8Array = new Uint8Array();
@@ -205,7 +211,7 @@ export class Attempts {
       }
     } catch (error) {
       // No receipt: the attempt goes missing from the beats, and the job goes to another node.
-      log.error({ jobId, attemptId, err: error }, 'carrying out an order failed');
+      log.error({ jobId, attemptId, requestId, err: error }, 'carrying out an order failed');
     }
     this.#running--;
     if (receipt === null) {
@@ -216,7 +222,7 @@ export class Attempts {
     }
     const { end, endDetail } = receipt;
     tell({ event: 'job_ended', jobId, attemptId, end: endName(end), endDetail });
-    log.info({ jobId, attemptId, end: endName(end), endDetail }, 'a guest ended');
+    log.info({ jobId, attemptId, requestId, end: endName(end), endDetail }, 'a guest ended');
     await this.#deliver(receipt, attempt.logs.finish(allLogs));
   }
 
@@ -231,16 +237,28 @@ export class Attempts {
     this.onChange();
   }
 
+  /** What a sandbox says of its guest, passed on at most once a second whatever the sandbox does. */
+  #progressOf(attemptId: string): (fuel: bigint) => void {
+    const { clock } = this.#parts;
+    let toldMs = -Infinity;
+    return (fuel) => {
+      if (clock.now() - toldMs < PROGRESS_INTERVAL_MS) return;
+      toldMs = clock.now();
+      this.onProgress(attemptId, fuel);
+    };
+  }
+
   /** How the guest ended, or null where nobody wants a receipt. */
   async #outcomeOf(attempt: Extract<Attempt, { kind: 'running' }>): Promise<GuestOutcome | null> {
     const { accepted, stop, logs } = attempt;
     let outcome: GuestOutcome;
     try {
       const isolationKey = Buffer.from(accepted.order.isolationKey).toString('hex');
-      const spec = await this.#specOf(accepted, stop.signal);
+      const spec = await this.#specs.of(accepted, stop.signal);
       outcome = await this.#parts.pool.run(isolationKey, spec, {
         signal: stop.signal,
         onLogs: (bytes) => logs.push(bytes),
+        onProgress: this.#progressOf(accepted.order.attemptId),
       });
     } catch (error) {
       if (attempt.reason === null && !(error instanceof BlobUnavailable)) throw error;
@@ -270,52 +288,6 @@ export class Attempts {
       default:
         return attempt.reason satisfies never;
     }
-  }
-
-  async #specOf(accepted: AcceptedOrder, signal: AbortSignal): Promise<GuestSpec> {
-    const { order } = accepted;
-    const { limits, grants } = order;
-    const [module, input] = await Promise.all([
-      this.#moduleOf(accepted, signal),
-      this.#inputOf(accepted, signal),
-    ]);
-    return {
-      module,
-      moduleDigest: order.module.digest,
-      entry: order.entry === Entry.START ? 'START' : 'RUN',
-      input,
-      grants: {
-        stdoutAsResult: grants.includes(Grant.STDOUT_AS_RESULT),
-        debugLogs: grants.includes(Grant.DEBUG_LOGS),
-      },
-      limits: {
-        fuel: limits.fuel,
-        epochs: limits.deadlineEpochs,
-        memoryBytes: Number(limits.memoryBytes),
-        outputBytes: Number(limits.outputBytes),
-        logBytes: Number(limits.logBytes),
-      },
-      seed: order.seed,
-    };
-  }
-
-  async #moduleOf({ order }: AcceptedOrder, signal: AbortSignal): Promise<Uint8Array> {
-    const { modules, clock } = this.#parts;
-    const kept = modules.get(order.module.digest, clock.now());
-    if (kept !== null) return kept;
-    const bytes = await this.#fetch(order.module, order.attemptId, signal);
-    modules.put(order.module.digest, bytes);
-    return bytes;
-  }
-
-  #fetch(ref: BlobRef, attemptId: string, signal: AbortSignal): Promise<Uint8Array> {
-    return this.#downloads.through(() => download(this.#parts, ref, { attemptId, signal }));
-  }
-
-  async #inputOf({ order, inlineInput }: AcceptedOrder, signal: AbortSignal): Promise<Uint8Array> {
-    if (inlineInput !== null) return inlineInput;
-    if (order.input.sizeBytes === 0n) return new Uint8Array();
-    return await this.#fetch(order.input, order.attemptId, signal);
   }
 }
 

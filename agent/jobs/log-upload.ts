@@ -23,9 +23,15 @@ export interface LogUploadParts {
   readonly signal: AbortSignal;
 }
 
+export interface LoggedAttempt {
+  readonly attemptId: string;
+  /** That go with its calls. */
+  readonly headers: Record<string, string>;
+}
+
 export class LogUpload {
   readonly #parts: LogUploadParts;
-  readonly #attemptId: string;
+  readonly #attempt: LoggedAttempt;
   #logs: Uint8Array = new Uint8Array();
   #sentBytes = 0;
   #failures = 0;
@@ -34,9 +40,9 @@ export class LogUpload {
   #sending: Promise<void> = Promise.resolve();
   #isSending = false;
 
-  constructor(parts: LogUploadParts, attemptId: string) {
+  constructor(parts: LogUploadParts, attempt: LoggedAttempt) {
     this.#parts = parts;
-    this.#attemptId = attemptId;
+    this.#attempt = attempt;
   }
 
   /** The guest wrote more. */
@@ -85,14 +91,14 @@ export class LogUpload {
   /** Answers whether to wait before the next try. */
   async #sendNext(): Promise<boolean> {
     const { link, log, signal } = this.#parts;
-    const attemptId = this.#attemptId;
+    const { attemptId, headers } = this.#attempt;
     const chunk = this.#logs.subarray(this.#sentBytes, this.#sentBytes + MAX_CHUNK_BYTES);
     const offsetBytes = BigInt(this.#sentBytes);
     try {
       const connection = await link.connection(signal);
       const { nextOffsetBytes } = await connection
         .client(DispatchService)
-        .appendLogs({ attemptId, offsetBytes, chunk }, { signal });
+        .appendLogs({ attemptId, offsetBytes, chunk }, { headers, signal });
       return this.#goOnAt(Number(nextOffsetBytes));
     } catch (error) {
       if (signal.aborted) return false;

@@ -28,6 +28,9 @@ const THREAD_LIMITS = { stackSizeMb: 32, maxOldGenerationSizeMb: 512 };
 /** A person reads along: four times a second is live, and costs nothing. */
 const LOG_INTERVAL_MS = 250;
 
+/** What the contract lets a node tell of an attempt. */
+const PROGRESS_INTERVAL_MS = 1_000;
+
 const shared = new SharedWords();
 const thread = new Worker(
   new URL(`./guest-thread${extname(import.meta.filename)}`, import.meta.url),
@@ -39,6 +42,7 @@ let run: {
   sentLogBytes: number;
   callOffTicks?: () => void;
   callOffLogs?: () => void;
+  callOffProgress?: () => void;
 } | null = null;
 /** The largest bound of all runs so far: what an earlier one held may not be given back yet. */
 let maxBytes = 0;
@@ -48,6 +52,7 @@ thread.on('message', (news: ThreadNews) => {
   switch (news.kind) {
     case 'entered':
       keepDeadline(news.atNs);
+      tellProgress();
       return;
     case 'stopped':
       writeFrame(process.stdout, { kind: FrameKind.STOPPED, header: {} });
@@ -84,6 +89,18 @@ function keepDeadline(enteredNs: bigint): void {
   });
 }
 
+/** A guest that was over within a second has told nothing but its end. */
+function tellProgress(): void {
+  if (run === null) return;
+  let toldFuel = 0n;
+  run.callOffProgress = realTimers.every(PROGRESS_INTERVAL_MS, () => {
+    const { fuel } = shared;
+    if (fuel <= toldFuel) return;
+    toldFuel = fuel;
+    writeFrame(process.stdout, { kind: FrameKind.PROGRESS, header: { fuel: String(fuel) } });
+  });
+}
+
 /** What the guest logged since the last time. What it logs at its end comes with its outcome. */
 function sendLogs(): void {
   if (run === null || run.logs === null || run.logs.length === run.sentLogBytes) return;
@@ -95,6 +112,7 @@ function sendLogs(): void {
 function endRun(): void {
   run?.callOffTicks?.();
   run?.callOffLogs?.();
+  run?.callOffProgress?.();
   callOffWatch?.();
   run = null;
 }

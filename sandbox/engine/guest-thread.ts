@@ -101,6 +101,7 @@ function run(
     onEntry: () => tell({ kind: 'entered', atNs: realTimers.nowNs() }),
     onStopped: () => tell({ kind: 'stopped' }),
     onSleep: (sleptNs) => shared.setSleptNs(sleptNs),
+    onFuel: (fuel) => shared.setFuel(fuel),
     stopWord: () => shared.stopWord,
   });
 }

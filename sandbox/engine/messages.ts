@@ -22,6 +22,8 @@ export const FrameKind = {
   OUTCOME: 6,
   /** From the sandbox: what the guest logged since the last such frame; no header. */
   LOGS: 7,
+  /** From the sandbox: how much fuel the guest has burnt, at most once a second. */
+  PROGRESS: 8,
 } as const;
 
 /** 200 bytes of UTF-8, as a receipt takes: a module may import names of 100,000 bytes. */
@@ -127,6 +129,11 @@ export function readOutcome(frame: Frame, spec: GuestSpec): GuestOutcome {
     sleptNs: bigintOf(header, 'sleptNs', 2n ** 64n - 1n),
     peakMemoryPages: integerOf(header, 'peakMemoryPages', limits.memoryBytes / 65_536),
   };
+}
+
+/** Fuel in a PROGRESS frame; throws FrameError where `spec` has not as much. */
+export function readProgress(frame: Frame, { limits }: GuestSpec): bigint {
+  return bigintOf(recordOf(frame.header), 'fuel', limits.fuel);
 }
 
 function recordOf(value: unknown): Record<string, unknown> {

@@ -59,17 +59,18 @@ export class SandboxPool {
    * no sandbox accepts, and with an Error once the pool is closed.
    * @param options.signal aborting it cancels: the guest stops at its next refill, or is killed
    * @param options.onLogs told what the guest logs while it runs, some times a second
+   * @param options.onProgress told how much fuel the guest has burnt, once a second
    */
   async run(
     isolationKey: string,
     spec: GuestSpec,
-    { signal, onLogs }: RunOptions = {},
+    options: RunOptions = {},
   ): Promise<GuestOutcome> {
     checkSpec(spec);
-    const place = await this.#acquire(isolationKey, signal);
+    const place = await this.#acquire(isolationKey, options.signal);
     if (place === undefined) return endedWithout('CANCELLED', 'KILLED');
     try {
-      const outcome = await place.process.run(spec, { signal, onLogs });
+      const outcome = await place.process.run(spec, options);
       if (outcome.end === 'NODE_FAULT') this.#end(place);
       return outcome;
     } finally {

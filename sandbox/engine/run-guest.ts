@@ -24,6 +24,8 @@ export interface RunHooks {
   /** The guest has stopped; what follows is only counting up. */
   onStopped(): void;
   onSleep(sleptNs: bigint): void;
+  /** Fuel burnt so far, at each refill. */
+  onFuel(fuel: bigint): void;
   /** Asked at each refill. */
   stopWord(): number;
 }
@@ -37,7 +39,10 @@ interface End {
 export function runGuest(prepared: PreparedModule, spec: GuestSpec, hooks: RunHooks): GuestOutcome {
   const meter = new FuelMeter({
     budgetFuel: spec.limits.fuel,
-    onRefill: () => (hooks.stopWord() === StopWord.NONE ? 'continue' : 'stop'),
+    onRefill(fuel) {
+      hooks.onFuel(fuel);
+      return hooks.stopWord() === StopWord.NONE ? 'continue' : 'stop';
+    },
   });
   const world = newWorld(meter, spec, hooks);
   let ended: End;

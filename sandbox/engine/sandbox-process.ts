@@ -9,7 +9,14 @@ import { FrameError, FrameReader, writeFrame } from './frames.ts';
 import type { Frame } from './frames.ts';
 import { endedWithout } from './guest-run.ts';
 import type { GuestOutcome, GuestSpec } from './guest-run.ts';
-import { FrameKind, hexDigestOf, maxOutcomeBytes, readOutcome, writeRun } from './messages.ts';
+import {
+  FrameKind,
+  hexDigestOf,
+  maxOutcomeBytes,
+  readOutcome,
+  readProgress,
+  writeRun,
+} from './messages.ts';
 import { EPOCH_MS, STOP_ANSWER_MS } from './stop.ts';
 import type { StopEnd } from './stop.ts';
 import type { Timers } from './clock.ts';
@@ -56,6 +63,7 @@ interface Running {
   /** What came of the logs before the outcome. */
   readonly logs: BoundedBytes;
   readonly onLogs: ((bytes: Uint8Array) => void) | undefined;
+  readonly onProgress: ((fuel: bigint) => void) | undefined;
 }
 
 export interface RunOptions {
@@ -63,6 +71,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
   /** Told what the guest logs while it runs, some times a second; the outcome has all of it. */
   readonly onLogs?: ((bytes: Uint8Array) => void) | undefined;
+  /** Told how much fuel the guest has burnt, once a second. */
+  readonly onProgress?: ((fuel: bigint) => void) | undefined;
 }
 
 export class SandboxProcess {
@@ -115,7 +125,10 @@ export class SandboxProcess {
   }
 
   /** Runs one guest; one at a time. */
-  async run(spec: GuestSpec, { signal, onLogs }: RunOptions = {}): Promise<GuestOutcome> {
+  async run(
+    spec: GuestSpec,
+    { signal, onLogs, onProgress }: RunOptions = {},
+  ): Promise<GuestOutcome> {
     if (this.#running !== null) throw new Error('A sandbox process runs one guest at a time');
     if (this.#isDead) return endedWithout('NODE_FAULT', 'SANDBOX_DIED');
     const cancel = () => this.#cancel();
@@ -132,6 +145,7 @@ export class SandboxProcess {
           wasModuleSent: withModule,
           logs: new BoundedBytes(spec.limits.logBytes),
           onLogs,
+          onProgress,
         };
         this.#killAfter(spec.limits.epochs * EPOCH_MS + OVERHEAD_MS);
         this.#remember(moduleDigest);
@@ -212,6 +226,9 @@ export class SandboxProcess {
           throw new FrameError(`A guest logs more than ${running.logs.maxBytes} bytes`);
         }
         running.onLogs?.(frame.body);
+        return;
+      case FrameKind.PROGRESS:
+        running.onProgress?.(readProgress(frame, running.spec));
         return;
       case FrameKind.OUTCOME:
         this.#settle(outcomeAfter(running.logs.take(), readOutcome(frame, running.spec)));

@@ -1,10 +1,11 @@
 // The memory that a sandbox's two threads share: the control thread sets the stop word, the guest's
-// thread reads it at refills and tells how long its guest slept.
+// thread reads it at refills and tells how much fuel its guest burnt and how long it slept.
 import { StopWord } from './stop.ts';
 
-const BYTES = 16;
+const BYTES = 24;
 const STOP_INDEX = 0;
 const SLEPT_INDEX = 1;
+const FUEL_INDEX = 2;
 
 export class SharedWords {
   readonly buffer: SharedArrayBuffer;
@@ -21,6 +22,7 @@ export class SharedWords {
   reset(): void {
     Atomics.store(this.#words, STOP_INDEX, StopWord.NONE);
     Atomics.store(this.#longs, SLEPT_INDEX, 0n);
+    Atomics.store(this.#longs, FUEL_INDEX, 0n);
   }
 
   /** Asks for a stop and answers whether this was the first time. */
@@ -36,6 +38,15 @@ export class SharedWords {
   /** Nanoseconds, unsigned 64 bits. */
   get sleptNs(): bigint {
     return BigInt.asUintN(64, Atomics.load(this.#longs, SLEPT_INDEX));
+  }
+
+  /** As of the last refill. */
+  get fuel(): bigint {
+    return BigInt.asUintN(64, Atomics.load(this.#longs, FUEL_INDEX));
+  }
+
+  setFuel(fuel: bigint): void {
+    Atomics.store(this.#longs, FUEL_INDEX, BigInt.asIntN(64, fuel));
   }
 
   setSleptNs(sleptNs: bigint): void {

@@ -53,7 +53,7 @@ describe('sending logs', () => {
   function uploadTo(keeper: LogKeeper): LogUpload {
     const { signal } = new AbortController();
     const parts = { link: keeper.link, clock: now, random: () => 0, log: silentLog, signal };
-    return new LogUpload(parts, 'a-1');
+    return new LogUpload(parts, { attemptId: 'a-1', headers: {} });
   }
 
   it('loses and doubles nothing when answers are lost and the other side forgot some', async () => {
