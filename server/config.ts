@@ -9,6 +9,8 @@ import {
   settings,
   variableOf,
 } from './settings.ts';
+import type { Quota } from './clients/quota.ts';
+import type { CallLimits } from './rpc/call-limits.ts';
 import type { StoreLocation } from './store/location.ts';
 
 export interface ServerConfig {
@@ -37,6 +39,8 @@ export interface ServerConfig {
     readonly maxBeatsPerSecond: number;
   };
   readonly certificates: { readonly nodeHours: number };
+  /** What ended jobs leave is kept for so long, unless it is acknowledged before. */
+  readonly outputRetentionMs: number;
   readonly limits: {
     readonly maxConnections: number;
     readonly maxUncertifiedConnections: number;
@@ -45,8 +49,12 @@ export interface ServerConfig {
     readonly enrolmentBurstPerAddress: number;
     readonly enrolmentsPerKeyPerMinute: number;
     readonly maxAttempts: number;
-    readonly maxBlobBytesPerClient: number;
+    readonly calls: CallLimits;
+    readonly maxConnectionsPerAddress: number;
+    readonly maxHandshakesPerAddress: number;
   };
+  /** Of clients that have none of their own. */
+  readonly quota: Quota;
   readonly logLevel: LogLevel;
 }
 
@@ -180,6 +188,14 @@ function checkTogether(set: Settings, problems: string[]): void {
       'GJ_ENROLMENT_BURST_PER_ADDRESS must be at least GJ_ENROLMENTS_PER_ADDRESS_PER_SECOND',
     );
   }
+  for (const [burst, rate] of [
+    ['callBurstPerCertificate', 'callsPerSecondPerCertificate'],
+    ['callBurstPerAddress', 'callsPerSecondPerAddress'],
+  ] as const) {
+    if (set[burst] < set[rate]) {
+      problems.push(`${variableOf(burst)} must be at least ${variableOf(rate)}`);
+    }
+  }
   if (set.dnsNames.length + set.ipAddresses.length === 0) {
     problems.push('GJ_DNS_NAMES or GJ_IP_ADDRESSES must name the server');
   }
@@ -211,6 +227,7 @@ function configOf(
       maxBeatsPerSecond: set.maxBeatsPerSecond,
     },
     certificates: { nodeHours: set.nodeCertificateHours },
+    outputRetentionMs: set.outputRetentionMinutes * 60_000,
     limits: {
       maxConnections: set.maxConnections,
       maxUncertifiedConnections: set.maxUncertifiedConnections,
@@ -219,7 +236,22 @@ function configOf(
       enrolmentBurstPerAddress: set.enrolmentBurstPerAddress,
       enrolmentsPerKeyPerMinute: set.enrolmentsPerKeyPerMinute,
       maxAttempts: set.maxAttempts,
-      maxBlobBytesPerClient: set.maxBlobBytesPerClient,
+      calls: {
+        perCertificate: {
+          perSecond: set.callsPerSecondPerCertificate,
+          burst: set.callBurstPerCertificate,
+        },
+        perAddress: { perSecond: set.callsPerSecondPerAddress, burst: set.callBurstPerAddress },
+        maxStreamsPerCertificate: set.maxStreamsPerCertificate,
+      },
+      maxConnectionsPerAddress: set.maxConnectionsPerAddress,
+      maxHandshakesPerAddress: set.maxHandshakesPerAddress,
+    },
+    quota: {
+      jobsInFlight: set.clientJobsInFlight,
+      jobsQueued: set.clientJobsQueued,
+      fuelPerHour: BigInt(set.clientFuelPerHour),
+      blobBytes: set.maxBlobBytesPerClient,
     },
     logLevel: set.logLevel,
   };

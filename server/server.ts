@@ -143,7 +143,7 @@ export async function startServer(
     const services = [
       ...identity.services,
       ...work,
-      clientAdminService({ store, authority, clock }),
+      clientAdminService({ store, authority, clock, quota: config.quota }),
       auditService({ store }),
     ];
     const health = healthService(

@@ -2,6 +2,8 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { isTrustDomain } from '../protocol/identity/spiffe.ts';
+import { DEFAULT_QUOTA } from './clients/quota.ts';
+import { DEFAULT_CALL_LIMITS } from './rpc/call-limits.ts';
 
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 
@@ -123,9 +125,44 @@ export const settings = z.object({
     .default(10)
     .describe('enrolment calls for one key'),
   maxAttempts: integer(1, 10).default(3).describe('nodes that a job is tried on'),
+  outputRetentionMinutes: integer(1, 7 * 24 * 60)
+    .default(60)
+    .describe('minutes for which outputs, inputs and logs of ended jobs are kept'),
   maxBlobBytesPerClient: integer(1, 1024 * GIB)
-    .default(GIB)
-    .describe('stored bytes of one client'),
+    .default(DEFAULT_QUOTA.blobBytes)
+    .describe('stored bytes of one client, where it has no quota of its own'),
+  clientJobsInFlight: integer(1, 1_000_000)
+    .default(DEFAULT_QUOTA.jobsInFlight)
+    .describe('jobs of one client that hold a lease, where it has no quota of its own'),
+  clientJobsQueued: integer(1, 10_000_000)
+    .default(DEFAULT_QUOTA.jobsQueued)
+    .describe('jobs of one client that wait, where it has no quota of its own'),
+  clientFuelPerHour: integer(1_000_000, Number.MAX_SAFE_INTEGER)
+    .default(Number(DEFAULT_QUOTA.fuelPerHour))
+    .describe(
+      'fuel of one client, burnt within the hour or reserved, where it has no quota of its own',
+    ),
+  callsPerSecondPerCertificate: integer(1, 1_000_000)
+    .default(DEFAULT_CALL_LIMITS.perCertificate.perSecond)
+    .describe('calls with one certificate'),
+  callBurstPerCertificate: integer(1, 10_000_000)
+    .default(DEFAULT_CALL_LIMITS.perCertificate.burst)
+    .describe('calls with one certificate at once'),
+  callsPerSecondPerAddress: integer(1, 1_000_000)
+    .default(DEFAULT_CALL_LIMITS.perAddress.perSecond)
+    .describe('calls from one address'),
+  callBurstPerAddress: integer(1, 10_000_000)
+    .default(DEFAULT_CALL_LIMITS.perAddress.burst)
+    .describe('calls from one address at once'),
+  maxStreamsPerCertificate: integer(4, 1_000_000)
+    .default(DEFAULT_CALL_LIMITS.maxStreamsPerCertificate)
+    .describe('streams that are open with one certificate'),
+  maxConnectionsPerAddress: integer(1, 1_000_000)
+    .default(4_000)
+    .describe('connections from one address'),
+  maxHandshakesPerAddress: integer(1, 1_000_000)
+    .default(1_000)
+    .describe('of those, in their handshake'),
   logLevel: z.enum(LOG_LEVELS).default('info').describe('debug, info, warn, error or silent'),
 });
 

@@ -16,6 +16,7 @@ import type { Clock } from './clock.ts';
 import type { ServerConfig } from './config.ts';
 import { jobService } from './jobs/job-service.ts';
 import { ModuleCheck } from './jobs/module-check.ts';
+import { Retention } from './jobs/retention.ts';
 import { billingService } from './ledger/billing-service.ts';
 import { Logs } from './logs/logs.ts';
 import type { Fleet } from './nodes/fleet.ts';
@@ -51,9 +52,6 @@ export interface WorkEdges {
 /** Large contents, in the data folder. */
 const BLOB_FOLDER = 'blobs';
 
-/** Blobs that nobody uses are erased at most so late. */
-const BLOB_SWEEP_INTERVAL_MS = 60_000;
-
 /** What jobs cost and may ask for, as long as nothing of it can be configured. */
 const TARIFF = {
   price: DEFAULT_PRICE,
@@ -69,11 +67,9 @@ export async function startWork(options: WorkOptions): Promise<readonly ServiceI
   const random = options.edges?.random ?? randomBytes;
 
   const blobs = openBlobs(options);
-  stops.add(
-    clock.every(BLOB_SWEEP_INTERVAL_MS, () => {
-      blobs.sweep().catch((cause: unknown) => onError('erasing blobs that nobody uses', cause));
-    }),
-  );
+  const { outputRetentionMs } = config;
+  const retention = new Retention({ store, blobs, outputRetentionMs, onError });
+  stops.add(retention.start(clock));
   const logs = new Logs({ store, announcements, clock, random });
   const moduleCheck = options.edges?.moduleCheck ?? new ModuleCheck(clock);
   stops.add(() => moduleCheck.close());
@@ -91,6 +87,7 @@ export async function startWork(options: WorkOptions): Promise<readonly ServiceI
     announcements,
     lostPeriodMs: lostAfterIntervals * baseIntervalMs,
     maxAttempts: config.limits.maxAttempts,
+    jobsInFlight: config.quota.jobsInFlight,
     onError,
   });
   stops.add(() => placement.close());
@@ -101,11 +98,13 @@ export async function startWork(options: WorkOptions): Promise<readonly ServiceI
       store,
       blobs,
       logs,
+      retention,
       moduleCheck,
       announcements,
       clock,
       random,
       tariff: TARIFF,
+      quota: config.quota,
     }),
     placement.service,
     billingService({ store }),
@@ -114,7 +113,7 @@ export async function startWork(options: WorkOptions): Promise<readonly ServiceI
 }
 
 function openBlobs({ config, clock, store, edges }: WorkOptions): Blobs {
-  const limits = { ...DEFAULT_BLOB_LIMITS, maxClientBytes: config.limits.maxBlobBytesPerClient };
+  const limits = { ...DEFAULT_BLOB_LIMITS, maxClientBytes: config.quota.blobBytes };
   const contents =
     store.kind === 'postgresql'
       ? contentsInRows(store)

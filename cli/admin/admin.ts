@@ -3,16 +3,18 @@ import { Command } from 'commander';
 import { auditCommand } from './audit.ts';
 import { clientIssueCommand } from './client-issue.ts';
 import { clientListCommand } from './client-list.ts';
+import { clientQuotaCommand } from './client-quota.ts';
 import { creditCommand } from './credit.ts';
 import { nodeCommand, nodesCommand } from './nodes.ts';
 import { revokeCommand } from './revoke.ts';
 
-/** `gap-junction admin nodes|node|node cordon|node uncordon|node drain|revoke|client issue|client list|credit|audit` */
+/** `gap-junction admin nodes|node|node cordon|node uncordon|node drain|revoke|client issue|client list|client quota|credit|audit` */
 export function adminCommand(): Command {
   const client = new Command('client')
-    .description('clients and their certificates')
+    .description('clients, their certificates and quotas')
     .addCommand(clientIssueCommand())
-    .addCommand(clientListCommand());
+    .addCommand(clientListCommand())
+    .addCommand(clientQuotaCommand());
   return new Command('admin')
     .addCommand(nodesCommand())
     .addCommand(nodeCommand())

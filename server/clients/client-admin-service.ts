@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import {
   ClientAdminService,
+  type ClientQuota,
   type IssueCertificateRequest,
 } from '#gen/gapjunction/admin/v1/client_admin_pb';
 import { makeId } from '../../protocol/identity/ids.ts';
@@ -11,22 +12,26 @@ import { type Holder, recordCertificate } from '../certificates/certificate-stor
 import { issueHolderCertificate } from '../certificates/issue.ts';
 import type { Clock } from '../clock.ts';
 import { creditClient } from '../ledger/ledger-store.ts';
-import { unimplemented } from '../rpc/error.ts';
 import { pageLimit, pageOf, readPageToken } from '../rpc/page.ts';
 import { callerOf, implement, type ServiceImplementation } from '../rpc/service.ts';
 import type { Authority } from '../secrets/secrets.ts';
 import type { Store } from '../store/store.ts';
 import type { CertificateSubject, ClientOverview } from './client.ts';
 import { clientOverview, insertSubject, listClientOverviews } from './client-store.ts';
+import { DEFAULT_QUOTA, quotaOf, type Quota, type SetQuota } from './quota.ts';
+import { saveQuota } from './quota-store.ts';
 
 export interface ClientAdminDeps {
   readonly store: Store;
   readonly authority: Authority;
   readonly clock: Clock;
+  /** Of clients that have none of their own. */
+  readonly quota?: Quota;
 }
 
 export function clientAdminService(deps: ClientAdminDeps): ServiceImplementation {
   const { store, authority, clock } = deps;
+  const toProto = (client: ClientOverview) => clientMessage(client, deps.quota ?? DEFAULT_QUOTA);
   return implement(ClientAdminService, {
     async issueCertificate(request, context) {
       const { operatorId } = callerOf(context, 'operator');
@@ -67,11 +72,30 @@ export function clientAdminService(deps: ClientAdminDeps): ServiceImplementation
         last.createdMs,
         last.clientId,
       ]);
-      return { clients: items.map(toProto), nextPageToken };
+      return { clients: items.map((client) => toProto(client)), nextPageToken };
     },
 
-    async setClientQuota() {
-      throw unimplemented('SetClientQuota');
+    async setClientQuota({ clientId, quota }, context) {
+      const { operatorId } = callerOf(context, 'operator');
+      const set = setQuotaOf(quota);
+      const client = await store.transaction(async (em) => {
+        await clientOverview(em, clientId);
+        await saveQuota(em, clientId, set);
+        await recordAudit(em, {
+          actor: `operator/${operatorId}`,
+          action: 'CLIENT_QUOTA_SET',
+          subject: clientId,
+          details: {
+            jobs_in_flight: String(set.jobsInFlight),
+            jobs_queued: String(set.jobsQueued),
+            fuel_per_hour: String(set.fuelPerHour),
+            blob_bytes: String(set.blobBytes),
+            weight: String(set.weight),
+          },
+        });
+        return clientOverview(em, clientId);
+      });
+      return { client: toProto(client) };
     },
 
     async creditClient(request, context) {
@@ -124,12 +148,22 @@ function holderOf(subject: CertificateSubject): Holder {
   }
 }
 
-function toProto(client: ClientOverview) {
+function setQuotaOf(quota: ClientQuota | undefined): SetQuota {
+  if (quota === undefined) {
+    throw new Error('setting a quota: the request has none, though it was checked');
+  }
+  const { jobsInFlight, jobsQueued, fuelPerHour, blobBytes, weight } = quota;
+  return { jobsInFlight, jobsQueued, fuelPerHour, blobBytes: Number(blobBytes), weight };
+}
+
+function clientMessage(client: ClientOverview, defaults: Quota) {
+  const quota = quotaOf(client.quota, defaults);
   return {
     clientId: client.clientId,
     name: client.name,
     createdAt: timestampFromMs(client.createdMs),
     availableMicrocents: client.availableMicrocents,
     heldMicrocents: client.heldMicrocents,
+    quota: { ...quota, blobBytes: BigInt(quota.blobBytes) },
   };
 }

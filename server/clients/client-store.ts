@@ -2,6 +2,7 @@ import { RpcError } from '../rpc/error.ts';
 import { query } from '../store/query.ts';
 import type { EntityManager } from '../store/store.ts';
 import type { CertificateSubject, ClientOverview } from './client.ts';
+import { QUOTA_COLUMNS, setQuotaOf, type QuotaRow } from './quota-store.ts';
 
 async function insertClient(
   em: EntityManager,
@@ -83,7 +84,7 @@ export async function listClientOverviews(
   return rows.map(overviewOf);
 }
 
-interface ClientRow {
+interface ClientRow extends Partial<QuotaRow> {
   readonly id: string;
   readonly name: string;
   readonly created: string;
@@ -92,8 +93,9 @@ interface ClientRow {
 }
 
 const SELECT_OVERVIEW = `select c.client_id as id, c.name, c.created_ms::text as created,
-    coalesce(b.available_microcents, 0)::text as available, coalesce(b.held_microcents, 0)::text as held
-  from client c left join client_balance b on b.client_id = c.client_id`;
+    coalesce(b.available_microcents, 0)::text as available, coalesce(b.held_microcents, 0)::text as held, ${QUOTA_COLUMNS}
+  from client c left join client_balance b on b.client_id = c.client_id
+       left join client_quota q on q.client_id = c.client_id`;
 
 function overviewOf(row: ClientRow): ClientOverview {
   return {
@@ -102,5 +104,6 @@ function overviewOf(row: ClientRow): ClientOverview {
     createdMs: Number(row.created),
     availableMicrocents: BigInt(row.available),
     heldMicrocents: BigInt(row.held),
+    quota: typeof row.weight === 'number' ? setQuotaOf(row as QuotaRow) : null,
   };
 }

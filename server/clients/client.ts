@@ -1,4 +1,5 @@
 // Clients and operators: people who hold a certificate of 90 days and a name that an operator chose.
+import type { SetQuota } from './quota.ts';
 
 /** What a certificate is asked for. */
 export type CertificateSubject =
@@ -6,11 +7,13 @@ export type CertificateSubject =
   | { readonly kind: 'client'; readonly clientId: string }
   | { readonly kind: 'new-operator'; readonly name: string };
 
-/** Whose balance is shown beside his name. */
+/** Whose balance and quota are shown beside his name. */
 export interface ClientOverview {
   readonly clientId: string;
   readonly name: string;
   readonly createdMs: number;
   readonly availableMicrocents: bigint;
   readonly heldMicrocents: bigint;
+  /** What an operator set; null for nothing. */
+  readonly quota: SetQuota | null;
 }

@@ -2,7 +2,7 @@ import { query } from '../store/query.ts';
 import type { EntityManager } from '../store/store.ts';
 import type { SetQuota } from './quota.ts';
 
-interface QuotaRow {
+export interface QuotaRow {
   readonly jobs_in_flight: number;
   readonly jobs_queued: number;
   readonly fuel_per_hour: string;
@@ -10,18 +10,20 @@ interface QuotaRow {
   readonly weight: number;
 }
 
+/** Of `client_quota q`. */
+export const QUOTA_COLUMNS = `q.jobs_in_flight, q.jobs_queued, q.fuel_per_hour::text, q.blob_bytes::text, q.weight`;
+
 /** What was set for the client, or null. */
 export async function findQuota(em: EntityManager, clientId: string): Promise<SetQuota | null> {
   const rows = await query<QuotaRow>(
     em,
-    `select jobs_in_flight, jobs_queued, fuel_per_hour::text, blob_bytes::text, weight
-       from client_quota where client_id = $1`,
+    `select ${QUOTA_COLUMNS} from client_quota q where q.client_id = $1`,
     [clientId],
   );
   return rows[0] === undefined ? null : setQuotaOf(rows[0]);
 }
 
-function setQuotaOf(row: QuotaRow): SetQuota {
+export function setQuotaOf(row: QuotaRow): SetQuota {
   return {
     jobsInFlight: row.jobs_in_flight,
     jobsQueued: row.jobs_queued,

@@ -59,7 +59,7 @@ function admit(retryAfterMs: number | null, whose: string): void {
 }
 
 /** An IPv6 subscriber has 2^64 addresses; the first 64 bits are the one they share. */
-function addressBlock(address: string): string {
+export function addressBlock(address: string): string {
   if (!isIPv6(address) || address.includes('.')) return address;
   const [head = '', tail = ''] = address.split('::');
   const left = head.split(':').filter(Boolean);
