@@ -15,6 +15,7 @@ import {
   takeAdvisoryLock,
 } from './advisory-lock.ts';
 import { entities } from './entities.ts';
+import { expectedFailure } from './failure.ts';
 import { lockFolder } from './folder-lock.ts';
 import { keepAdvisoryLock } from './kept-lock.ts';
 import type { StoreLocation } from './location.ts';
@@ -46,6 +47,14 @@ export interface OpenStore extends Store {
 
 /** Connections of one server to PostgreSQL. PGlite has one. */
 const MAX_POSTGRESQL_CONNECTIONS = 16;
+
+const SESSION = {
+  /** For a connection, be it new or of the pool: a caller is told sooner than it loses patience. */
+  connectionTimeoutMillis: 5_000,
+  /** A replica that stands still in a transaction must not hold its rows for longer: others need them. */
+  idle_in_transaction_session_timeout: 10_000,
+  keepAlive: true,
+} as const;
 
 const INT8 = 20;
 const BYTEA = 17;
@@ -133,7 +142,7 @@ async function openPostgresql(
     driver: PostgreSqlDriver,
     clientUrl: url,
     pool: { min: 0, max: MAX_POSTGRESQL_CONNECTIONS },
-    driverOptions: { onPoolCreated: prepareStatements },
+    driverOptions: { onPoolCreated: prepareStatements, ...SESSION },
   } as Partial<Options>);
   stops.add(() => orm.close(true));
   const em = entityManager(orm);
@@ -192,12 +201,20 @@ function entityManager(orm: MikroORM): EntityManager {
   return orm.em.fork() as unknown as SqlEntityManager as EntityManager;
 }
 
+async function expected<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (cause) {
+    throw expectedFailure(cause) ?? cause;
+  }
+}
+
 function storeOf(orm: MikroORM, kind: Store['kind'], stops: Stops): Omit<OpenStore, 'alone'> {
   return {
     orm,
     kind,
-    transaction: async (work) => entityManager(orm).transactional(work),
-    read: async (work) => work(entityManager(orm)),
+    transaction: (work) => expected(entityManager(orm).transactional(work)),
+    read: (work) => expected(work(entityManager(orm))),
     close: () => stops.run(),
   };
 }

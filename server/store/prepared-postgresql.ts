@@ -1,5 +1,10 @@
-// PostgreSQL as our driver sees it, with each statement prepared once a connection: planning the
-// statements of the job path takes longer than running them (docs/benchmarks.md).
+// PostgreSQL as our driver sees it.
+//
+// 1. Each statement is prepared once a connection: planning the statements of the job path takes longer
+//    than running them (docs/benchmarks.md).
+// 2. A connection that breaks in a transaction goes back to its pool, which then makes another. The query
+//    builder forgets those whose BEGIN or ROLLBACK failed: after one outage with 16 transactions under way
+//    the pool would be empty for ever.
 
 /** As pg-pool has it: it makes its clients of this class. */
 interface ClientPool {
@@ -8,6 +13,9 @@ interface ClientPool {
 
 interface QueryingClient {
   query(...args: readonly unknown[]): unknown;
+  end(): Promise<void>;
+  /** Given by the pool while the client is out of it; with a reason the pool forgets it. */
+  release?(reason?: unknown): void;
 }
 
 /** Statements of ours are some hundred; an ORM's lists make a text for each length, and those stay unnamed. */
@@ -19,14 +27,36 @@ const PREPARABLE = /^\s*(select|insert|update|delete|with)\b/i;
 /** Names are the same on every connection: the driver remembers on which a name was parsed. */
 const names = new Map<string, string>();
 
-/** Lets the pool's clients send a statement with parameters under a name. */
+/** To be given to the driver as what it calls with its pool. */
 export function prepareStatements(pool: ClientPool): void {
   pool.Client = class extends pool.Client {
     override query(...args: readonly unknown[]): unknown {
       const [text, values, ...rest] = args;
+      if (text === 'begin') return this.#begin(args);
+      if (text === 'rollback') return this.#rollBack(args);
       if (typeof text !== 'string' || !Array.isArray(values)) return super.query(...args);
       const name = nameOf(text);
       return name === null ? super.query(...args) : super.query({ name, text, values }, ...rest);
+    }
+
+    async #begin(args: readonly unknown[]): Promise<unknown> {
+      try {
+        return await super.query(...args);
+      } catch (cause) {
+        this.release?.(cause);
+        throw cause;
+      }
+    }
+
+    /** A session that ends rolls back as well. */
+    async #rollBack(args: readonly unknown[]): Promise<unknown> {
+      try {
+        return await super.query(...args);
+      } catch {
+        // The pool gives no client away that is ending.
+        this.end().catch(() => undefined);
+        return { command: 'ROLLBACK', rowCount: 0, rows: [] };
+      }
     }
   };
 }
