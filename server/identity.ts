@@ -43,13 +43,20 @@ const HOUR_MS = 3_600_000;
 
 export async function startIdentity(options: IdentityOptions): Promise<Identity> {
   const { config, clock, log, store, shared, secrets, revocations, limit, stops } = options;
-  const { nonces } = shared;
+  const { announcements, nonces } = shared;
   const { authority, heartbeatMaster } = secrets;
   const { baseIntervalMs, lostAfterIntervals, maxBeatsPerSecond } = config.heartbeat;
   const onError = (doing: string, cause: unknown) => log.error({ err: cause }, doing);
   const certificateLifeMs = config.certificates.nodeHours * HOUR_MS;
 
-  const fleet = await Fleet.open({ store, clock, baseIntervalMs, lostAfterIntervals, onError });
+  const fleet = await Fleet.open({
+    store,
+    clock,
+    announcements,
+    baseIntervalMs,
+    lostAfterIntervals,
+    onError,
+  });
   stops.add(() => fleet.close());
   const stripe = connectStripe(stripeOptions(config.stripe));
   const { host, httpPort: port } = config;

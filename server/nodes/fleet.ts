@@ -1,33 +1,28 @@
-// Every node of the fleet in memory: what it may do, whether it is heard, what its last beat said. Beats
-// touch only memory; what they said is written in batches, so that the beat path never waits for the
-// database.
+// Every node of the fleet: what it may do, whether it is heard, what its last beat said. Beats touch only
+// memory. The truth is the database's, which all replicas share: what we hear goes there in batches, what
+// others wrote comes from there by announcements and every few seconds, and who is lost is judged there.
 
 import type { Clock } from '../clock.ts';
+import { MAX_CLOCK_DISTANCE_MS } from '../clock-distance.ts';
+import { fleetTopic, type Announcements } from '../jobs/announcements.ts';
+import { GroupCommit } from '../placement/group-commit.ts';
 import type { Store } from '../store/store.ts';
-import { nextLiveness, type Liveness } from './liveness.ts';
-import { loadFleet, recordBeats, recordLost, silentForMs, standingOf } from './node-store.ts';
+import { Background } from './background.ts';
+import type { Beat } from './beat.ts';
+import { BeatWriter } from './beat-writer.ts';
+import { FleetReader } from './fleet-reader.ts';
+import type { LivenessTerms, SilentNode } from './liveness.ts';
+import {
+  claimStreams,
+  readNodes,
+  recordLost,
+  type FleetRow,
+  type StreamClaim,
+} from './liveness-store.ts';
+import { judgeFleet, Losses } from './losses.ts';
+import { Members, type NodeCount } from './members.ts';
+import type { NewestStream } from './newest-stream.ts';
 import { takesWork, type Standing } from './standing.ts';
-
-/** What an accepted beat says of its node. */
-export interface Beat {
-  readonly atMs: number;
-  readonly grantedIntervalMs: number;
-  readonly slots: number;
-  readonly attemptIds: readonly string[];
-  readonly agentVersion: string;
-  readonly engineVersion: string;
-  readonly residentMemoryBytes: bigint;
-  readonly fuelSinceStart: bigint;
-}
-
-interface Member {
-  standing: Standing;
-  liveness: Liveness;
-  /** As its last beat granted it. */
-  lostPeriodMs: number;
-  lastBeat: Beat | null;
-  lastBeatMs: number | null;
-}
 
 /** Ends a node's leases, say. What it starts must stand in the database when its promise resolves. */
 export type NodeListener = (nodeId: string) => void | Promise<void>;
@@ -35,21 +30,21 @@ export type NodeListener = (nodeId: string) => void | Promise<void>;
 /** Sees each beat that is accepted, at once. */
 export type BeatListener = (nodeId: string, beat: Beat) => void;
 
-/** Last-seen is at most so old in the database. */
-const WRITE_INTERVAL_MS = 2_000;
 /**
- * Our own beats stand in the database as later than they were, by what writing them took; by more than this
- * part of a lost-period only where another replica wrote.
+ * What we hear stands in the database so soon, and what others wrote is known here: 2 s at 15 s, and sooner
+ * where beats are quicker, so that a lost-period is always thirty times as long.
  */
-const WRITE_TOLERANCE = 0.1;
-/** A loss is noticed at most so late, and by a thirtieth of the interval where beats are quick. */
-const MAX_TICK_INTERVAL_MS = 500;
-const TICKS_PER_INTERVAL = 30;
+const MAX_SYNC_INTERVAL_MS = 2_000;
+const SYNCS_PER_INTERVAL = 7.5;
+/** A loss is noticed at most so late, and by a fifteenth of the interval where beats are quick. */
+const MAX_JUDGE_INTERVAL_MS = 1_000;
+const JUDGEMENTS_PER_INTERVAL = 15;
 
 export interface FleetOptions {
   readonly store: Store;
   readonly clock: Clock;
-  /** The interval at which a node is beating when this replica starts. */
+  readonly announcements: Announcements;
+  /** The interval at which nodes of a small fleet beat. */
   readonly baseIntervalMs: number;
   /** A node is lost so many granted intervals after its last accepted beat: 4 x 15 s = 60 s. */
   readonly lostAfterIntervals: number;
@@ -59,69 +54,79 @@ export interface FleetOptions {
 
 export class Fleet {
   readonly #options: FleetOptions;
-  readonly #members = new Map<string, Member>();
-  readonly #unwritten = new Map<string, Beat>();
+  readonly #terms: LivenessTerms;
+  readonly #members = new Members();
+  readonly #writer: BeatWriter;
+  readonly #reader: FleetReader;
+  readonly #claims: GroupCommit<StreamClaim, FleetRow | null>;
+  readonly #losses: Losses;
+  readonly #background: Background;
   readonly #lostListeners = new Set<NodeListener>();
   readonly #revokedListeners = new Set<NodeListener>();
   readonly #beatListeners = new Set<BeatListener>();
-  readonly #background = new Set<Promise<void>>();
+  /** Nodes that beat here, with what ends listening for their announcements. */
+  readonly #watched = new Map<string, () => void>();
+  /** Announced as changed, to be read. */
+  readonly #stale = new Set<string>();
+  #isAnnouncing = false;
+  #isClockOff = false;
   #stops: (() => void)[] = [];
-  #liveCount = 0;
 
   private constructor(options: FleetOptions) {
+    const { store, clock, baseIntervalMs, lostAfterIntervals, onError } = options;
     this.#options = options;
+    this.#terms = {
+      lostPeriodMs: lostAfterIntervals * baseIntervalMs,
+      writtenWithinMs: Math.min(MAX_SYNC_INTERVAL_MS, baseIntervalMs / SYNCS_PER_INTERVAL),
+    };
+    this.#writer = new BeatWriter({
+      store,
+      clock,
+      lostPeriodMs: (grantedIntervalMs) => lostAfterIntervals * grantedIntervalMs,
+      maxAgeMs: this.#maxUnwrittenMs(),
+    });
+    this.#reader = new FleetReader({ store, clock });
+    this.#claims = new GroupCommit((claims) => store.transaction((em) => claimStreams(em, claims)));
+    this.#losses = new Losses((node) => this.#lose(node), onError);
+    this.#background = new Background(onError);
   }
 
-  /**
-   * Reads every node. Those that were live when the last server stopped get one full lost-period from now
-   * to be heard again; nobody is lost before.
-   */
+  /** Reads every node, and judges the fleet once, so that a grace that is due stands before we serve. */
   static async open(options: FleetOptions): Promise<Fleet> {
+    const { store, clock, baseIntervalMs } = options;
     const fleet = new Fleet(options);
-    const { store, clock, baseIntervalMs, lostAfterIntervals } = options;
-    const rows = await store.read((em) => loadFleet(em));
-    const start = {
-      kind: 'start',
-      atMs: clock.now(),
-      lostPeriodMs: lostAfterIntervals * baseIntervalMs,
-    } as const;
-    for (const { nodeId, standing, live, lastBeatMs } of rows) {
-      const before: Liveness = live ? { kind: 'live', lostAtMs: 0 } : { kind: 'lost' };
-      const liveness = nextLiveness(before, start);
-      if (live) fleet.#liveCount++;
-      const { lostPeriodMs } = start;
-      fleet.#members.set(nodeId, { standing, liveness, lostPeriodMs, lastBeat: null, lastBeatMs });
-    }
-    const tickIntervalMs = Math.min(MAX_TICK_INTERVAL_MS, baseIntervalMs / TICKS_PER_INTERVAL);
+    await fleet.#read();
+    // Who is lost by now is left to the first judgement that has listeners.
+    await judgeFleet(store, fleet.#terms);
+    const judgeIntervalMs = Math.min(
+      MAX_JUDGE_INTERVAL_MS,
+      baseIntervalMs / JUDGEMENTS_PER_INTERVAL,
+    );
+    const background = fleet.#background;
     fleet.#stops = [
-      clock.every(tickIntervalMs, () => fleet.#tick()),
-      clock.every(WRITE_INTERVAL_MS, () => fleet.#run('writing beats', () => fleet.flush())),
+      clock.every(judgeIntervalMs, () => {
+        background.alone('judging who is lost', () => fleet.#judge());
+      }),
+      clock.every(fleet.#terms.writtenWithinMs, () => {
+        background.alone('writing beats', () => fleet.flush());
+        background.alone('reading the fleet', () => fleet.#read());
+      }),
     ];
     return fleet;
   }
 
   /** How many nodes there are of each kind. */
-  counts(): readonly { standing: Standing; liveness: Liveness['kind']; nodes: number }[] {
-    const counts = new Map<
-      string,
-      { standing: Standing; liveness: Liveness['kind']; nodes: number }
-    >();
-    for (const { standing, liveness } of this.#members.values()) {
-      const name = `${standing} ${liveness.kind}`;
-      const count = counts.get(name) ?? { standing, liveness: liveness.kind, nodes: 0 };
-      count.nodes++;
-      counts.set(name, count);
-    }
-    return [...counts.values()];
+  counts(): readonly NodeCount[] {
+    return this.#members.counts();
   }
 
-  /** How many nodes share the control plane's budget of beats: those that are live. */
+  /** How many nodes share the control plane's budget of beats: those of all replicas that are live. */
   liveCount(): number {
-    return this.#liveCount;
+    return this.#members.liveCount;
   }
 
   isLive(nodeId: string): boolean {
-    return this.#members.get(nodeId)?.liveness.kind === 'live';
+    return this.#members.get(nodeId)?.isLive === true;
   }
 
   /** Null for an id that is no node's. */
@@ -129,15 +134,16 @@ export class Fleet {
     return this.#members.get(nodeId)?.standing ?? null;
   }
 
-  /** Live and enrolled: neither draining nor revoked. */
+  /** Live and enrolled: neither cordoned, draining nor revoked. */
   mayTakeWork(nodeId: string): boolean {
     const member = this.#members.get(nodeId);
-    return member !== undefined && member.liveness.kind === 'live' && takesWork(member.standing);
+    if (member === undefined || !member.isLive) return false;
+    return takesWork(member.standing) && !this.#losses.has(nodeId);
   }
 
   /** All nodes that may take work, whichever replica they are connected to. */
   workingNodes(): readonly string[] {
-    return [...this.#members.keys()].filter((nodeId) => this.mayTakeWork(nodeId));
+    return this.#members.ids().filter((nodeId) => this.mayTakeWork(nodeId));
   }
 
   /** The last beat that this replica accepted. */
@@ -145,52 +151,74 @@ export class Fleet {
     return this.#members.get(nodeId)?.lastBeat ?? null;
   }
 
-  /** Unix milliseconds, also of a beat before this replica started. */
-  lastBeatMs(nodeId: string): number | null {
-    return this.#members.get(nodeId)?.lastBeatMs ?? null;
+  /** The node's newest heartbeat stream; the same object as long as it is the same stream. */
+  newestStream(nodeId: string): NewestStream | null {
+    return this.#members.get(nodeId)?.newest ?? null;
+  }
+
+  /**
+   * Whether beats may be accepted: false when the database took none of ours for half of a lost-period, so
+   * that nodes go to a replica that can write before the others lose them.
+   */
+  canRecord(nowMs: number): boolean {
+    return this.#writer.unwrittenForMs(nowMs) < this.#maxUnwrittenMs();
   }
 
   /** A beat was accepted. */
   heard(nodeId: string, beat: Beat): void {
-    const member = this.#members.get(nodeId);
-    if (member === undefined) return;
-    if (member.liveness.kind === 'lost') this.#liveCount++;
-    const lostPeriodMs = this.#options.lostAfterIntervals * beat.grantedIntervalMs;
-    const event = { kind: 'beat', atMs: beat.atMs, lostPeriodMs } as const;
-    member.liveness = nextLiveness(member.liveness, event);
-    member.lostPeriodMs = lostPeriodMs;
-    member.lastBeat = beat;
-    member.lastBeatMs = beat.atMs;
-    this.#unwritten.set(nodeId, beat);
+    if (!this.#members.heard(nodeId, beat)) return;
+    this.#writer.add(nodeId, beat);
     for (const listener of this.#beatListeners) listener(nodeId, beat);
   }
 
-  /** Reads what the database says of the node: another replica may have enrolled or revoked it. */
+  /**
+   * Before the first beat of a stream is accepted: makes it the node's newest, here and on all replicas.
+   * False where a younger stream is the newest. Throws when the database does not answer.
+   */
+  async claimStream(
+    nodeId: string,
+    claim: {
+      readonly stream: NewestStream;
+      /** `newestStream` when the stream was opened. */
+      readonly seen: NewestStream | null;
+      readonly grantedIntervalMs: number;
+    },
+  ): Promise<boolean> {
+    const lostPeriodMs = this.#options.lostAfterIntervals * claim.grantedIntervalMs;
+    const row = await this.#claims.add({ ...claim, nodeId, lostPeriodMs });
+    if (row === null) {
+      await this.refresh(nodeId);
+      return false;
+    }
+    this.#apply({ ...row, newest: claim.stream });
+    this.#watch(nodeId);
+    this.#announce(nodeId);
+    return true;
+  }
+
+  /** Another replica may have enrolled the node a moment ago, also again after a revocation. */
+  async know(nodeId: string): Promise<void> {
+    const standing = this.standingOf(nodeId);
+    if (standing === null || standing === 'revoked') await this.refresh(nodeId);
+  }
+
+  /** Reads what the database says of the node. */
   async refresh(nodeId: string): Promise<void> {
-    const standing = await this.#options.store.read((em) => standingOf(em, nodeId));
-    if (standing !== null) this.standingChanged(nodeId, standing);
+    const rows = await this.#options.store.read((em) => readNodes(em, [nodeId]));
+    for (const row of rows) this.#apply(row);
   }
 
   /** After the commit of an enrolment or a change of standing. */
   standingChanged(nodeId: string, standing: Standing): void {
-    const member = this.#members.get(nodeId);
-    if (member === undefined) {
-      const fresh: Member = {
-        standing,
-        liveness: { kind: 'lost' },
-        lostPeriodMs: 0,
-        lastBeat: null,
-        lastBeatMs: null,
-      };
-      this.#members.set(nodeId, fresh);
-    } else {
-      member.standing = standing;
-    }
+    this.#members.setStanding(nodeId, standing);
+    this.#announce(nodeId);
   }
 
   /** After the commit: all that the node holds under its older certificates ends now. */
   certificatesRevoked(nodeId: string): void {
-    this.#run(`ending what '${nodeId}' holds`, () => settle(this.#revokedListeners, nodeId));
+    this.#background.run(`ending what '${nodeId}' holds`, () =>
+      settle(this.#revokedListeners, nodeId),
+    );
   }
 
   /** Called at each accepted beat. Must not throw, and not be slow. */
@@ -199,7 +227,7 @@ export class Fleet {
     return () => this.#beatListeners.delete(listener);
   }
 
-  /** Called when a node is lost; again after a restart, when the listener's work failed. */
+  /** Called when this replica finds a node lost; again when the listener's work failed. */
   onLost(listener: NodeListener): () => void {
     this.#lostListeners.add(listener);
     return () => this.#lostListeners.delete(listener);
@@ -213,77 +241,92 @@ export class Fleet {
 
   /** Writes what was heard since the last time. Beats that cannot be written stay for the next. */
   async flush(): Promise<void> {
-    if (this.#unwritten.size === 0) return;
-    const beats = [...this.#unwritten];
-    this.#unwritten.clear();
-    const nowMs = this.#options.clock.now();
-    try {
-      await this.#options.store.transaction((em) =>
-        recordBeats(
-          em,
-          beats.map(([nodeId, beat]) => ({ ...beat, nodeId, ageMs: nowMs - beat.atMs })),
-        ),
-      );
-    } catch (cause) {
-      for (const [nodeId, beat] of beats) {
-        if (!this.#unwritten.has(nodeId)) this.#unwritten.set(nodeId, beat);
-      }
-      throw cause;
-    }
+    for (const row of await this.#writer.flush()) this.#apply(row);
   }
 
   /** Resolves when what is under way in the background is done. */
-  async settled(): Promise<void> {
-    await Promise.all(this.#background);
+  settled(): Promise<void> {
+    return this.#background.settled();
   }
 
   /** Stops the timers, and writes what is left. */
   async close(): Promise<void> {
-    for (const stop of this.#stops) stop();
+    for (const stop of [...this.#stops, ...this.#watched.values()]) stop();
     await this.settled();
     await this.flush();
   }
 
-  #tick(): void {
-    const tick = { kind: 'tick', atMs: this.#options.clock.now() } as const;
-    for (const [nodeId, member] of this.#members) {
-      const before = member.liveness;
-      member.liveness = nextLiveness(before, tick);
-      if (before.kind === 'live' && member.liveness.kind === 'lost') {
-        this.#liveCount--;
-        this.#run(`losing '${nodeId}'`, () => this.#lose(nodeId, member.lostPeriodMs));
-      }
+  /** Half of a lost-period: what is left is for the node's way to another replica. */
+  #maxUnwrittenMs(): number {
+    return this.#terms.lostPeriodMs / 2;
+  }
+
+  /** From its first beat here on, another replica's change of the node is known here at once. */
+  #watch(nodeId: string): void {
+    if (this.#watched.has(nodeId)) return;
+    const topic = fleetTopic(nodeId);
+    const unwatch = this.#options.announcements.subscribe(topic, () => {
+      if (this.#isAnnouncing) return;
+      this.#stale.add(nodeId);
+      this.#background.alone('reading nodes that changed', () => this.#readStale());
+    });
+    this.#watched.set(nodeId, unwatch);
+  }
+
+  async #read(): Promise<void> {
+    for (const row of await this.#reader.read()) this.#apply(row);
+    this.#compareClocks(this.#reader.databaseAheadMs);
+  }
+
+  async #readStale(): Promise<void> {
+    while (this.#stale.size > 0) {
+      const nodeIds = [...this.#stale];
+      this.#stale.clear();
+      const rows = await this.#options.store.read((em) => readNodes(em, nodeIds));
+      for (const row of rows) this.#apply(row);
     }
   }
 
-  /**
-   * Another replica may have heard the node. The loss is written last: should the listeners' work not be
-   * done, a restart does it again.
-   */
-  async #lose(nodeId: string, lostPeriodMs: number): Promise<void> {
-    const { store, clock } = this.#options;
-    const silentMs = await store.read((em) => silentForMs(em, nodeId));
-    if (silentMs !== null && silentMs < lostPeriodMs * (1 - WRITE_TOLERANCE)) {
-      this.#heardElsewhere(nodeId, clock.now() + lostPeriodMs - silentMs);
-      return;
+  /** Told once each time that they part: leases and states go by the database's, beats by ours. */
+  #compareClocks(aheadMs: number): void {
+    const isOff = Math.abs(aheadMs) > MAX_CLOCK_DISTANCE_MS;
+    if (isOff && !this.#isClockOff) {
+      const cause = new Error(
+        `the database's clock is ${aheadMs} ms ahead of ours, and ${MAX_CLOCK_DISTANCE_MS} is the most; correct the clock of one`,
+      );
+      this.#options.onError('comparing clocks with the database', cause);
     }
+    this.#isClockOff = isOff;
+  }
+
+  /** What the database says of a node, unless we know something newer. */
+  #apply(row: FleetRow): void {
+    this.#members.apply(row, { isHeard: this.#writer.has(row.nodeId) });
+  }
+
+  /** Tells the other replicas; we know already. */
+  #announce(nodeId: string): void {
+    this.#isAnnouncing = true;
+    this.#options.announcements.publish(fleetTopic(nodeId));
+    this.#isAnnouncing = false;
+  }
+
+  async #judge(): Promise<void> {
+    const lost = await judgeFleet(this.#options.store, this.#terms);
+    if (lost.length === 0) return;
+    this.#losses.add(lost);
+    // Judging goes on meanwhile: a fleet that nobody judges gets a grace.
+    this.#background.alone('losing nodes', () => this.#losses.work());
+  }
+
+  /** The loss is written last: should the listeners' work not be done, the node is due again. */
+  async #lose(node: SilentNode): Promise<void> {
+    const { nodeId } = node;
+    if (this.#writer.has(nodeId)) return;
     await settle(this.#lostListeners, nodeId);
-    if (this.isLive(nodeId)) return;
-    await store.transaction((em) => recordLost(em, [nodeId]));
-  }
-
-  #heardElsewhere(nodeId: string, lostAtMs: number): void {
-    const member = this.#members.get(nodeId);
-    if (member?.liveness.kind !== 'lost') return;
-    member.liveness = { kind: 'live', lostAtMs };
-    this.#liveCount++;
-  }
-
-  #run(doing: string, work: () => Promise<void>): void {
-    const running: Promise<void> = work()
-      .catch((cause: unknown) => this.#options.onError(doing, cause))
-      .finally(() => this.#background.delete(running));
-    this.#background.add(running);
+    if (this.#writer.has(nodeId)) return;
+    await this.#options.store.transaction((em) => recordLost(em, node));
+    await this.refresh(nodeId);
   }
 }
 

@@ -12,6 +12,7 @@ import { IsolationLevel } from '#gen/gapjunction/job/v1/isolation_pb';
 import { recordAudit } from '../audit/audit-store.ts';
 import { revokeCertificatesOf } from '../certificates/certificate-store.ts';
 import type { Revocations } from '../certificates/revocations.ts';
+import { MAX_CLOCK_DISTANCE_MS } from '../clock-distance.ts';
 import { notFound, RpcError } from '../rpc/error.ts';
 import { pageLimit, pageOf, readPageToken } from '../rpc/page.ts';
 import { callerOf, implement, type ServiceImplementation } from '../rpc/service.ts';
@@ -156,9 +157,12 @@ async function messagesOf(
   const ids = nodes.map(({ nodeId }) => nodeId);
   const leases = await store.read((em) => countLeases(em, ids));
   return nodes.map((node) => {
-    // Memory is up to 2 s ahead of the database.
-    const beat = fleet.lastBeat(node.nodeId) ?? node;
-    const lastBeatMs = fleet.lastBeatMs(node.nodeId) ?? node.lastBeatMs ?? null;
+    const heard = fleet.lastBeat(node.nodeId);
+    const storedMs = node.lastBeatMs ?? null;
+    // Memory is up to 2 s ahead of the database, where no other replica heard the node since.
+    const isNewest = heard !== null && heard.atMs >= (storedMs ?? 0) - MAX_CLOCK_DISTANCE_MS;
+    const beat = isNewest ? heard : node;
+    const lastBeatMs = isNewest ? heard.atMs : storedMs;
     return {
       nodeId: node.nodeId,
       stripeAccountId: node.accountId,

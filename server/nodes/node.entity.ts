@@ -4,12 +4,18 @@ export const NodeSchema = defineEntity({
   name: 'Node',
   tableName: 'node',
   indexes: [{ properties: ['enrolledMs', 'nodeId'] }],
+  checks: [
+    {
+      name: 'node_lost_period_ms_check',
+      expression: '(last_beat_ms is null) = (lost_period_ms is null)',
+    },
+  ],
   properties: {
     /** `n-...`, for ever the same for one account. */
     nodeId: p.text().primary(),
     /** Stripe's `acct_...`. */
     accountId: p.text().unique(),
-    standing: p.enum(['enrolled', 'draining', 'revoked'] as const),
+    standing: p.enum(['enrolled', 'cordoned', 'draining', 'revoked'] as const),
     enrolledMs: p.bigint('number'),
     /** Renews since it enrolled, last. */
     renewalCounter: p.bigint('bigint'),
@@ -24,6 +30,14 @@ export const NodeSchema = defineEntity({
     lastBeatMs: p.bigint('number').nullable(),
     /** Since when it is lost; unset while it is live, and for one that never beat. */
     lostMs: p.bigint('number').nullable(),
+    /** How long it may be silent, as its last accepted beat granted; unset for one that never beat. */
+    lostPeriodMs: p.bigint('number').nullable(),
+    /** The heartbeat stream whose first beat was accepted last, and the time in that beat. */
+    newestStreamId: p.blob().nullable(),
+    newestStreamFirstBeatMs: p.bigint('number').nullable(),
+    /** Rises with each change of standing, newest stream, or between live and lost; `changedMs` is when. */
+    revision: p.bigint('number'),
+    changedMs: p.bigint('number').index(),
     slots: p.integer(),
     agentVersion: p.text(),
     engineVersion: p.text(),
@@ -33,6 +47,8 @@ export const NodeSchema = defineEntity({
     labels: p.json<Record<string, string>>(),
     /** As its agent last introduced itself. */
     isolationLevel: p.enum(['PROCESS', 'NAMESPACES'] as const),
+    /** Work streams that it opened, at any replica: the number of the newest. */
+    workStreams: p.bigint('number'),
   },
 });
 

@@ -22,6 +22,7 @@ import type { CallContext, Caller, CallerOf, Handlers } from '../../server/rpc/s
 import { openFileSecrets } from '../../server/secrets/file-secrets.ts';
 import type { Secrets } from '../../server/secrets/secrets.ts';
 import { openStore, type OpenStore } from '../../server/store/open.ts';
+import type { Store } from '../../server/store/store.ts';
 import { query } from '../../server/store/query.ts';
 import { connectStripe } from '../../server/stripe/stripe.ts';
 import type { AccountSwitches } from '../../stripe-simulator/account.ts';
@@ -34,6 +35,8 @@ import { storeTemplate } from '../fakes/store-template.ts';
 export type Identity = MessageInitShape<typeof NodeIdentitySchema>;
 
 const BASE_INTERVAL_MS = 15_000;
+/** Of time that passes: a fleet that is judged so often is not taken for one that nobody judged. */
+const STEP_MS = 5_000;
 const unexpected = (doing: string, cause: unknown): void => {
   throw new Error(`${doing} failed`, { cause });
 };
@@ -44,12 +47,13 @@ export class IdentityWorld {
   readonly secrets: Secrets;
   readonly simulator: StripeSimulator;
   readonly revocations: Revocations;
+  readonly announcements: LocalAnnouncements;
   readonly fleet: Fleet;
   readonly enrolment: Handlers<typeof EnrolmentService>;
   readonly enrolmentDeps: EnrolmentDeps;
   readonly #dataDir: string;
   readonly #ownsStore: boolean;
-  #shiftMs = 0;
+  #failures: string[] | null = null;
   /** Of the return page; a test that has one sets it. */
   publicUrl = 'http://127.0.0.1:1';
 
@@ -59,6 +63,7 @@ export class IdentityWorld {
     secrets: Secrets;
     simulator: StripeSimulator;
     revocations: Revocations;
+    announcements: LocalAnnouncements;
     fleet: Fleet;
     dataDir: string;
     loopbackRedirects: boolean;
@@ -69,6 +74,7 @@ export class IdentityWorld {
     this.secrets = parts.secrets;
     this.simulator = parts.simulator;
     this.revocations = parts.revocations;
+    this.announcements = parts.announcements;
     this.fleet = parts.fleet;
     this.#dataDir = parts.dataDir;
     this.#ownsStore = parts.ownsStore;
@@ -120,15 +126,23 @@ export class IdentityWorld {
       announcements: new LocalAnnouncements(),
       onError: (cause) => unexpected('reading', cause),
     });
+    const announcements = new LocalAnnouncements();
+    await setDatabaseClock(store, clock.now());
     const fleet = await Fleet.open({
       store,
       clock,
+      announcements,
       baseIntervalMs: BASE_INTERVAL_MS,
       lostAfterIntervals: 4,
-      onError: unexpected,
+      onError: (doing, cause) => world.onError(doing, cause),
     });
-    const parts = { clock, store, secrets, simulator, revocations, fleet, dataDir };
-    return new IdentityWorld({ ...parts, loopbackRedirects, ownsStore: given === undefined });
+    const parts = { clock, store, secrets, simulator, revocations, announcements, fleet, dataDir };
+    const world = new IdentityWorld({
+      ...parts,
+      loopbackRedirects,
+      ownsStore: given === undefined,
+    });
+    return world;
   }
 
   async close(): Promise<void> {
@@ -139,28 +153,46 @@ export class IdentityWorld {
     rmSync(this.#dataDir, { recursive: true, force: true });
   }
 
-  /** The same database with nothing in memory, as after a restart. */
-  async restartFleet(onError = unexpected): Promise<Fleet> {
+  /** Another replica on the same database; `store` in place of the world's own. */
+  async restartFleet(onError = unexpected, store: Store = this.store): Promise<Fleet> {
     return Fleet.open({
-      store: this.store,
+      store,
       clock: this.clock,
+      announcements: this.announcements,
       baseIntervalMs: BASE_INTERVAL_MS,
       lostAfterIntervals: 4,
       onError,
     });
   }
 
-  /** Time passes for the process and for the database alike. */
+  onError(doing: string, cause: unknown): void {
+    if (this.#failures === null) unexpected(doing, cause);
+    this.#failures?.push(doing);
+  }
+
+  /** Until `expectNoFailures`, what goes wrong in the background of the world's fleet comes in here. */
+  expectFailures(): readonly string[] {
+    this.#failures = [];
+    return this.#failures;
+  }
+
+  expectNoFailures(): void {
+    this.#failures = null;
+  }
+
+  /** Time passes for the process and for the database alike, and what is due is done. */
   async passTime(byMs: number): Promise<void> {
-    this.#shiftMs += byMs;
-    await this.store.transaction((em) =>
-      query(
-        em,
-        `create or replace function gap_junction_now() returns timestamptz language sql volatile
-         as 'select clock_timestamp() + interval ''${this.#shiftMs} milliseconds'''`,
-      ),
-    );
+    await setDatabaseClock(this.store, this.clock.now() + byMs);
     this.clock.jump(byMs);
+    await this.fleet.settled();
+  }
+
+  /** As `passTime`, in steps in which these fleets, and the world's, do what is due: nobody slept. */
+  async liveThrough(byMs: number, ...fleets: readonly Fleet[]): Promise<void> {
+    for (let leftMs = byMs; leftMs > 0; leftMs -= STEP_MS) {
+      await this.passTime(Math.min(leftMs, STEP_MS));
+      for (const fleet of fleets) await fleet.settled();
+    }
   }
 
   /** Orders a fault of the simulator. */
@@ -239,6 +271,17 @@ export class IdentityWorld {
     );
     return rows.map(({ action }) => action);
   }
+}
+
+/** It stands still there until it is set again, as the test's own does. */
+export async function setDatabaseClock(store: OpenStore, nowMs: number): Promise<void> {
+  await store.transaction((em) =>
+    query(
+      em,
+      `create or replace function gap_junction_now() returns timestamptz language sql volatile
+       as 'select to_timestamp(${nowMs}::float8 / 1000)'`,
+    ),
+  );
 }
 
 export function handlersOf(deps: EnrolmentDeps): Handlers<typeof EnrolmentService> {

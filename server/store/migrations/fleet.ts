@@ -14,6 +14,10 @@ export class FleetMigration extends Migration {
       add column changed_ms bigint not null default 0`);
     this.addSql(`alter table node
       alter column revision drop default, alter column changed_ms drop default`);
+    // What is written with every beat now was 60 s before.
+    this.addSql(`update node set lost_period_ms = 60000 where last_beat_ms is not null`);
+    this.addSql(`alter table node add constraint node_lost_period_ms_check
+      check ((last_beat_ms is null) = (lost_period_ms is null))`);
     this.addSql(`create index node_changed_ms_index on node (changed_ms)`);
     // One row, so that whoever changes it has the whole fleet's.
     this.addSql(`create table liveness_grace (

@@ -1,13 +1,15 @@
 import { expect } from 'chai';
-import type { Beat, Fleet } from '../../../server/nodes/fleet.ts';
+import type { Beat } from '../../../server/nodes/beat.ts';
+import type { Fleet } from '../../../server/nodes/fleet.ts';
 import { findNode } from '../../../server/nodes/node-store.ts';
-import { IdentityWorld } from '../identity-world.ts';
+import { onEachStore } from '../../fakes/stores.ts';
+import { IdentityWorld, setDatabaseClock } from '../identity-world.ts';
 
-describe('the fleet', () => {
+onEachStore('the fleet', (store) => {
   let world: IdentityWorld;
   let fleet: Fleet;
   before(async () => {
-    world = await IdentityWorld.open();
+    world = await IdentityWorld.open({ store: store() });
     ({ fleet } = world);
   });
   after(() => world.close());
@@ -22,30 +24,31 @@ describe('the fleet', () => {
     residentMemoryBytes: 5n,
     fuelSinceStart: 2n ** 63n - 1n,
   });
-  const lossOf = (nodeId: string, of: Fleet): Promise<void> =>
-    new Promise((resolve) => {
-      of.onLost((lost) => {
-        if (lost === nodeId) resolve();
-      });
-    });
   const node = async (name: string) => (await world.enrolled(name)).caller.nodeId;
   const stored = (nodeId: string) => world.store.read((em) => findNode(em, nodeId));
+  const lossesOf = (of: Fleet): string[] => {
+    const lost: string[] = [];
+    of.onLost((nodeId) => void lost.push(nodeId));
+    return lost;
+  };
 
-  it('gives no work to a node that never beat, is silent, or is revoked', async () => {
+  it('gives no work to a node that never beat, is silent, or is cordoned', async () => {
     const nodeId = await node('Silent');
     expect(fleet.mayTakeWork(nodeId)).to.equal(false);
     fleet.heard(nodeId, beat());
     expect(fleet.mayTakeWork(nodeId)).to.equal(true);
     const before = fleet.liveCount();
-    await world.passTime(59_000);
+    const lost = lossesOf(fleet);
+    await world.liveThrough(60_000);
     expect(fleet.isLive(nodeId)).to.equal(true);
-    const loss = lossOf(nodeId, fleet);
-    await world.passTime(1_500);
-    await loss;
+    // Its minute, and 2 s in which another replica may write that it heard the node.
+    await world.liveThrough(2_000);
+    expect(lost).to.deep.equal([nodeId]);
     expect(fleet.mayTakeWork(nodeId)).to.equal(false);
     expect(fleet.liveCount()).to.equal(before - 1);
     fleet.heard(nodeId, beat());
-    fleet.standingChanged(nodeId, 'revoked');
+    expect(fleet.mayTakeWork(nodeId)).to.equal(true);
+    fleet.standingChanged(nodeId, 'cordoned');
     expect(fleet.mayTakeWork(nodeId)).to.equal(false);
   });
 
@@ -55,24 +58,24 @@ describe('the fleet', () => {
     await fleet.flush();
     const row = await stored(nodeId);
     expect(row).to.include({ slots: 3, agentVersion: 'agent 1', engineVersion: 'engine 1' });
+    expect(row).to.include({ lastBeatMs: world.clock.now(), lostPeriodMs: 60_000 });
     expect(row?.fuelSinceStart).to.equal(2n ** 63n - 1n);
-    expect(row?.lastBeatMs).to.be.a('number');
   });
 
   it('loses nobody after a start before a full lost-period has passed, and then whoever stayed away', async () => {
     const [back, gone] = [await node('Back'), await node('Gone')];
-    const before = await world.restartFleet();
-    for (const nodeId of [back, gone]) before.heard(nodeId, beat());
-    await before.close();
-    // A server that was down for two hours heard nobody meanwhile.
+    for (const nodeId of [back, gone]) fleet.heard(nodeId, beat());
+    await fleet.flush();
+    // Nobody heard anybody for two hours.
     await world.passTime(7_200_000);
     const restarted = await world.restartFleet();
     expect(restarted.isLive(back)).to.equal(true);
-    await world.passTime(30_000);
     restarted.heard(back, beat());
-    await world.passTime(29_000);
+    await world.liveThrough(30_000, restarted);
+    restarted.heard(back, beat());
+    await world.liveThrough(28_000, restarted);
     expect(restarted.isLive(gone)).to.equal(true);
-    await world.passTime(2_000);
+    await world.liveThrough(4_000, restarted);
     expect(restarted.isLive(gone)).to.equal(false);
     expect(restarted.isLive(back)).to.equal(true);
     await restarted.close();
@@ -80,52 +83,86 @@ describe('the fleet', () => {
     expect((await stored(back))?.lostMs ?? null).to.equal(null);
   });
 
-  it('loses no node that another replica hears, and then it does', async () => {
-    const nodeId = await node('Heard elsewhere');
-    const [here, there] = [await world.restartFleet(), await world.restartFleet()];
-    here.heard(nodeId, beat());
-    await world.passTime(40_000);
-    there.heard(nodeId, beat());
-    await there.flush();
-    const lost: string[] = [];
-    here.onLost((lostId) => void lost.push(lostId));
-    await world.passTime(30_000);
-    await here.settled();
-    expect(lost).not.to.include(nodeId);
-    expect(here.isLive(nodeId)).to.equal(true);
-    await there.close();
-    await world.passTime(40_000);
-    await here.close();
-    expect(lost).to.include(nodeId);
+  it('has a node live again from its next beat on, in the database too', async () => {
+    const nodeId = await node('Late');
+    fleet.heard(nodeId, beat());
+    await world.liveThrough(65_000);
+    expect((await stored(nodeId))?.lostMs).to.be.a('number');
+    fleet.heard(nodeId, beat());
+    expect(fleet.isLive(nodeId)).to.equal(true);
+    await world.liveThrough(5_000);
+    expect(fleet.isLive(nodeId)).to.equal(true);
+    expect((await stored(nodeId))?.lostMs ?? null).to.equal(null);
   });
 
-  it('knows a node that another replica enrolled, and what became of it there', async () => {
-    const here = await world.restartFleet();
-    const nodeId = await node('Enrolled elsewhere');
-    expect(here.standingOf(nodeId)).to.equal(null);
-    await here.refresh(nodeId);
-    expect(here.standingOf(nodeId)).to.equal('enrolled');
-    await here.refresh('n-nobody');
-    expect(here.standingOf('n-nobody')).to.equal(null);
-    await here.close();
-  });
-
-  it('loses a node again after a restart when the work that its loss asks for failed', async () => {
+  it('loses a node again when the work that its loss asks for failed', async () => {
     const nodeId = await node('Stubborn');
     const failures: unknown[] = [];
-    const first = await world.restartFleet((_, cause) => failures.push(cause));
-    first.onLost(async (lost) => {
-      if (lost === nodeId) throw new Error('the database went away');
+    const here = await world.restartFleet((_, cause) => failures.push(cause));
+    let tries = 0;
+    const unsubscribe = [here, fleet].map((one) =>
+      one.onLost((lost) => {
+        if (lost === nodeId && ++tries < 3) throw new Error('the database went away');
+      }),
+    );
+    const errors = world.expectFailures();
+    here.heard(nodeId, beat());
+    await world.liveThrough(70_000, here);
+    expect(tries).to.be.at.least(3);
+    expect(failures.length + errors.length).to.equal(2);
+    expect((await stored(nodeId))?.lostMs).to.be.a('number');
+    for (const end of unsubscribe) end();
+    await here.close();
+    world.expectNoFailures();
+  });
+
+  it('accepts nothing more when the database took none of its beats for half of a lost-period, and then does', async () => {
+    const nodeId = await node('Unwritten');
+    const failures: string[] = [];
+    let isGone = false;
+    const there = await world.restartFleet((doing) => failures.push(doing), {
+      ...world.store,
+      transaction: (work) =>
+        isGone ? Promise.reject(new Error('gone')) : world.store.transaction(work),
     });
-    first.heard(nodeId, beat());
-    await first.flush();
-    await world.passTime(61_000);
-    await first.close();
-    expect(failures).to.have.length(1);
-    const second = await world.restartFleet();
-    const loss = lossOf(nodeId, second);
-    await world.passTime(61_000);
-    await loss;
-    await second.close();
+    isGone = true;
+    there.heard(nodeId, beat());
+    await world.liveThrough(29_000, there);
+    expect(there.canRecord(world.clock.now())).to.equal(true);
+    await world.liveThrough(1_000, there);
+    expect(there.canRecord(world.clock.now())).to.equal(false);
+    expect(failures).to.include('writing beats');
+    isGone = false;
+    await world.liveThrough(2_000, there);
+    expect(there.canRecord(world.clock.now())).to.equal(true);
+    await there.close();
+  });
+
+  it('says once that its clock and the database part, and judges by the database', async () => {
+    const nodeId = await node('Timed');
+    const said: string[] = [];
+    const here = await world.restartFleet((doing, cause) =>
+      said.push(`${doing}: ${String(cause)}`),
+    );
+    here.heard(nodeId, beat());
+    await here.flush();
+    const errors = world.expectFailures();
+    await setDatabaseClock(world.store, world.clock.now() - 5_000);
+    world.clock.jump(2_000);
+    await here.settled();
+    world.clock.jump(2_000);
+    await here.settled();
+    await fleet.settled();
+    expect(said).to.have.length(1);
+    expect(said[0]).to.match(/^comparing clocks with the database: .*-\d+ ms ahead/);
+    // Five minutes pass here, and none there.
+    world.clock.jump(300_000);
+    await here.settled();
+    expect(here.isLive(nodeId)).to.equal(true);
+    await world.passTime(0);
+    await here.close();
+    await fleet.settled();
+    expect(errors.length).to.be.at.most(1);
+    world.expectNoFailures();
   });
 });

@@ -1,37 +1,221 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { nextLiveness, type Liveness } from '../../../server/nodes/liveness.ts';
+import {
+  judgeSilence,
+  LEAST_NODES_TO_DAMP,
+  type Grace,
+  type SilentNode,
+} from '../../../server/nodes/liveness.ts';
 
-describe('the liveness of a node', () => {
-  const live = (lostAtMs: number): Liveness => ({ kind: 'live', lostAtMs });
-  const lost: Liveness = { kind: 'lost' };
-  const table = [
-    ['live + beat', live(10), { kind: 'beat', atMs: 9, lostPeriodMs: 60 }, live(69)],
-    ['lost + beat', lost, { kind: 'beat', atMs: 9, lostPeriodMs: 60 }, live(69)],
-    ['live + tick before its end', live(10), { kind: 'tick', atMs: 9 }, live(10)],
-    ['live + tick at its end', live(10), { kind: 'tick', atMs: 10 }, lost],
-    ['lost + tick', lost, { kind: 'tick', atMs: 10 }, lost],
-    ['live + start', live(10), { kind: 'start', atMs: 1_000, lostPeriodMs: 60 }, live(1_060)],
-    ['lost + start', lost, { kind: 'start', atMs: 1_000, lostPeriodMs: 60 }, lost],
-  ] as const;
-  for (const [what, before, event, after] of table) {
-    it(`${what} = ${after.kind === 'live' ? `live until ${after.lostAtMs}` : 'lost'}`, () => {
-      expect(nextLiveness(before, event)).to.deep.equal(after);
-    });
+const PERIOD_MS = 60_000;
+const TERMS = { lostPeriodMs: PERIOD_MS, writtenWithinMs: 2_000 };
+/** The longest that an honest silence may take to be noticed: its own period, a grace, and what is written late. */
+const LONGEST_SILENCE_MS = 4 * PERIOD_MS;
+
+/** A fleet as the database would have it, judged every second; times in ms from its first moment. */
+class World {
+  nowMs = 10 * PERIOD_MS;
+  grace: Grace = { untilMs: 0, observedMs: this.nowMs, isDamped: false };
+  readonly lastBeatMs = new Map<string, number>();
+  readonly lostMs = new Map<string, number>();
+  readonly graces: { readonly fromMs: number; readonly untilMs: number }[] = [];
+
+  constructor(nodes: number) {
+    for (let node = 0; node < nodes; node++) this.lastBeatMs.set(`n-${node}`, this.nowMs);
   }
 
-  it('never loses a node within its lost-period, and always loses it after', () => {
+  beat(nodeId: string): void {
+    this.lastBeatMs.set(nodeId, this.nowMs);
+    this.lostMs.delete(nodeId);
+  }
+
+  judge(): readonly SilentNode[] {
+    const { nowMs } = this;
+    const rows = [...this.lastBeatMs].map(([nodeId, lastBeatMs]) => ({
+      nodeId,
+      lastBeatMs,
+      lostPeriodMs: PERIOD_MS,
+    }));
+    const isLost = (nodeId: string) => this.lostMs.has(nodeId);
+    const before = rows.filter(
+      ({ nodeId }) => (this.lostMs.get(nodeId) ?? Infinity) > nowMs - PERIOD_MS,
+    );
+    const { grace, lose } = judgeSilence(
+      this.grace,
+      {
+        nowMs,
+        silent: rows.filter(
+          ({ nodeId, lastBeatMs }) => !isLost(nodeId) && lastBeatMs + PERIOD_MS / 2 < nowMs,
+        ),
+        lostLately: before.filter(({ nodeId }) => isLost(nodeId)).length,
+        liveBefore: before.length,
+      },
+      TERMS,
+    );
+    if (grace.untilMs > this.grace.untilMs) {
+      this.graces.push({ fromMs: nowMs, untilMs: grace.untilMs });
+    }
+    this.grace = grace;
+    for (const { nodeId } of lose) this.lostMs.set(nodeId, nowMs);
+    return lose;
+  }
+
+  /** Time passes; those who beat do so every 15 s, each at its own second. */
+  pass(ms: number, beats: (nodeId: string) => boolean, observes = true): void {
+    const endMs = this.nowMs + ms;
+    const nodeIds = [...this.lastBeatMs.keys()];
+    while (this.nowMs < endMs) {
+      this.nowMs += 1_000;
+      nodeIds.forEach((nodeId, index) => {
+        if ((this.nowMs / 1_000 + index) % 15 === 0 && beats(nodeId)) this.beat(nodeId);
+      });
+      if (observes) this.judge();
+    }
+  }
+}
+
+describe('the loss of a node', () => {
+  it('comes after its lost-period and what writing may take, not before, and once', () => {
+    const world = new World(3);
+    world.pass(61_000, (nodeId) => nodeId !== 'n-0');
+    expect(world.lostMs.size).to.equal(0);
+    world.pass(1_000, (nodeId) => nodeId !== 'n-0');
+    expect([...world.lostMs.keys()]).to.deep.equal(['n-0']);
+    expect(world.judge()).to.deep.equal([]);
+  });
+
+  it('waits a full lost-period after nobody could hear the nodes', () => {
+    const world = new World(3);
+    world.pass(2 * 3_600_000, () => false, false);
+    world.pass(59_000, (nodeId) => nodeId === 'n-1');
+    expect(world.lostMs.size).to.equal(0);
+    world.pass(3_000, (nodeId) => nodeId === 'n-1');
+    expect([...world.lostMs.keys()]).to.have.members(['n-0', 'n-2']);
+  });
+
+  it('waits for nobody where replicas only started one after the other', () => {
+    const world = new World(3);
+    world.pass(15_000, () => false, false);
+    world.pass(47_000, (nodeId) => nodeId !== 'n-0');
+    expect([...world.lostMs.keys()]).to.deep.equal(['n-0']);
+  });
+
+  it('waits one further lost-period, once, when more than half of ten nodes fall silent', () => {
+    const world = new World(12);
+    world.pass(60_000, () => true);
+    const cutMs = world.nowMs;
+    world.pass(105_000, () => false);
+    expect(world.lostMs.size).to.equal(0);
+    expect(world.graces).to.have.length(1);
+    // The last one was heard in the second of the cut: its own minute, one more, and what writing may take.
+    world.pass(17_000, () => false);
+    expect(world.lostMs.size).to.equal(12);
+    expect(Math.min(...world.lostMs.values()) - cutMs).to.be.at.most(2 * PERIOD_MS + 2_000);
+    world.pass(3 * PERIOD_MS, () => false);
+    expect(world.graces).to.have.length(1);
+  });
+
+  it('waits anew for another silence, when the fleet was back in between', () => {
+    const world = new World(12);
+    world.pass(90_000, () => false);
+    world.pass(60_000, () => true);
+    expect(world.lostMs.size).to.equal(0);
+    world.pass(90_000, () => false);
+    expect(world.lostMs.size).to.equal(0);
+    expect(world.graces).to.have.length(2);
+  });
+
+  it('waits no longer for nine nodes of ten, nor for half of twenty', () => {
+    for (const [nodes, gone] of [
+      [10, 9],
+      [20, 10],
+    ] as const) {
+      const world = new World(nodes);
+      world.pass(60_000, () => true);
+      world.pass(62_000, (nodeId) => Number(nodeId.slice(2)) >= gone);
+      expect(world.lostMs.size, `${gone} of ${nodes}`).to.equal(gone);
+      expect(world.graces).to.deep.equal([]);
+    }
+  });
+
+  it('is not put off for ever by a clock that was ahead and went back', () => {
+    const world = new World(3);
+    world.grace = { untilMs: world.nowMs + 3_600_000, observedMs: world.nowMs, isDamped: true };
+    world.pass(2 * PERIOD_MS + 2_000, (nodeId) => nodeId !== 'n-0');
+    expect([...world.lostMs.keys()]).to.deep.equal(['n-0']);
+    const later = { untilMs: 0, observedMs: world.nowMs + 300_000, isDamped: false };
+    const silence = { nowMs: world.nowMs, silent: [], lostLately: 0, liveBefore: 3 };
+    expect(judgeSilence(later, silence, TERMS)).to.deep.include({ isSetBack: true });
+  });
+
+  const story = fc.record({
+    nodes: fc.integer({ min: 1, max: 30 }),
+    phases: fc.array(
+      fc.record({
+        seconds: fc.integer({ min: 1, max: 150 }),
+        /** Every so many-th node is silent; 1 for all. */
+        silentEvery: fc.integer({ min: 1, max: 8 }),
+        isSilent: fc.boolean(),
+        observes: fc.boolean(),
+      }),
+      { maxLength: 8 },
+    ),
+  });
+
+  it('never comes in a grace or within a lost-period, whatever happened', () => {
     fc.assert(
-      fc.property(
-        fc.nat(1e9),
-        fc.integer({ min: 1, max: 1e6 }),
-        fc.nat(2e6),
-        (atMs, period, later) => {
-          const heard = nextLiveness(lost, { kind: 'beat', atMs, lostPeriodMs: period });
-          const then = nextLiveness(heard, { kind: 'tick', atMs: atMs + later });
-          expect(then.kind).to.equal(later < period ? 'live' : 'lost');
-        },
-      ),
+      fc.property(story, ({ nodes, phases }) => {
+        const world = new World(nodes);
+        for (const { seconds, silentEvery, isSilent, observes } of phases) {
+          const before = new Map(world.lastBeatMs);
+          world.pass(
+            seconds * 1_000,
+            (nodeId) => !isSilent || Number(nodeId.slice(2)) % silentEvery !== 0,
+            observes,
+          );
+          for (const [nodeId, lostMs] of world.lostMs) {
+            const lastMs = world.lastBeatMs.get(nodeId) ?? before.get(nodeId) ?? 0;
+            expect(lostMs - lastMs).to.be.at.least(PERIOD_MS);
+            for (const { fromMs, untilMs } of world.graces) {
+              expect(lostMs >= fromMs && lostMs < untilMs).to.equal(false);
+            }
+          }
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('comes to every node that stays away, however the fleet fell silent before', () => {
+    fc.assert(
+      fc.property(story, ({ nodes, phases }) => {
+        const world = new World(nodes);
+        for (const { seconds, silentEvery, isSilent, observes } of phases) {
+          world.pass(
+            seconds * 1_000,
+            (nodeId) => !isSilent || Number(nodeId.slice(2)) % silentEvery !== 0,
+            observes,
+          );
+        }
+        world.pass(LONGEST_SILENCE_MS, () => false);
+        expect(world.lostMs.size).to.equal(nodes);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('is put off by silence only where enough nodes share it', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 40 }), fc.nat(40), (nodes, gone) => {
+        const world = new World(nodes);
+        world.pass(60_000, () => true);
+        world.pass(62_000, (nodeId) => Number(nodeId.slice(2)) >= gone);
+        const silent = Math.min(gone, nodes);
+        const isDamped = silent >= LEAST_NODES_TO_DAMP && silent > nodes / 2;
+        expect(world.graces.length > 0).to.equal(isDamped);
+        expect(world.lostMs.size).to.equal(isDamped ? 0 : silent);
+      }),
+      { numRuns: 60 },
     );
   });
 });
