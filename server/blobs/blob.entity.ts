@@ -30,6 +30,18 @@ BlobSchema.setClass(Blob);
 export const BlobUseSchema = defineEntity({
   name: 'BlobUse',
   tableName: 'blob_use',
+  indexes: [
+    {
+      name: 'blob_use_upload_index',
+      properties: ['sinceMs'],
+      where: `holder_kind = 'client'`,
+    },
+    {
+      name: 'blob_use_attempt_index',
+      properties: ['holderId'],
+      where: `holder_kind = 'attempt'`,
+    },
+  ],
   properties: {
     /** On whose behalf: who may read it, and whose share of the store it counts against. */
     clientId: p.text().primary(),

@@ -4,17 +4,19 @@ import { DIGEST_OF_NOTHING, sameBytes } from '../../protocol/bill/digest.ts';
 
 /**
  * Who needs a blob:
- * - client: uploaded it, until DeleteBlob;
+ * - client: uploaded it, and no job has named it yet; for a time;
+ * - module: the client registered it, until DeleteBlob;
  * - job: its input or module, while the job has not ended: keeps the client from deleting it;
  * - attempt: an output that a node uploaded, before its receipt was accepted;
- * - output: of a job that ended, for the client to download.
+ * - output: what a job that ended leaves, its output and its input, until the client has acknowledged that
+ *   it has what it wants, or for a time.
  */
-export const HOLDER_KINDS = ['client', 'job', 'attempt', 'output'] as const;
+export const HOLDER_KINDS = ['client', 'module', 'job', 'attempt', 'output'] as const;
 export const UPLOADER_KINDS = ['client', 'attempt'] as const;
 
 export interface BlobHolder {
   readonly kind: (typeof HOLDER_KINDS)[number];
-  /** `c-...`, `j-...` (job and output) or `a-...`. */
+  /** `c-...` (client and module), `j-...` (job and output) or `a-...`. */
   readonly id: string;
   /** On whose behalf; of kind client, the id again. */
   readonly clientId: string;
@@ -35,6 +37,10 @@ export interface BlobLimits {
   readonly maxClientBytes: number;
   /** A part of an upload is thrown away so long after its last byte. */
   readonly partialUploadMs: number;
+  /** An upload that no job names ends so long after its last byte. */
+  readonly unnamedUploadMs: number;
+  /** The table of keys is rewritten at most so often, where keys were deleted. */
+  readonly keyRewritingMs: number;
   /** What comes inline with a job or a receipt lies in its row, so that it is one statement. */
   readonly maxInlineBytes: number;
   /** What is uploaded lies in its row up to here; a database is slow with more. */
@@ -47,6 +53,8 @@ export const DEFAULT_BLOB_LIMITS: BlobLimits = {
   maxBlobBytes: 64 * 2 ** 20,
   maxClientBytes: 2 ** 30,
   partialUploadMs: 60 * 60 * 1000,
+  unnamedUploadMs: 60 * 60 * 1000,
+  keyRewritingMs: 60 * 1000,
   maxInlineBytes: 2 ** 20,
   maxRowBytes: 64 * 1024,
   chunkBytes: 256 * 1024,

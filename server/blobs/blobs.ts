@@ -2,13 +2,20 @@
 import { digestText } from '../../protocol/bill/digest.ts';
 import { blobUnknown, checkUploadStart, isNothing, sizeMismatch, type Uploader } from './blob.ts';
 import { openChunk } from './blob-cipher.ts';
+import { rewriteKeys } from './content-key-store.ts';
 import { loadBlob, type StoredBlob } from './blob-store.ts';
 import { type BlobUses, blobUses, openRow } from './held-blobs-store.ts';
 import { eraseUnused, erasureDone, erasuresDue } from './erasure-store.ts';
 import { receiveLarge, receiveShort, type Upload, type UploadParts } from './upload.ts';
 import { findUpload, giveUpStale } from './upload-store.ts';
 import { UploadTurns } from './upload-turns.ts';
-import { deleteClientUses, sizeOfOwn, sizeOfReadable, sizeReadableBy } from './use-store.ts';
+import {
+  deleteUnnamed,
+  deleteClientUses,
+  sizeOfOwn,
+  sizeOfReadable,
+  sizeReadableBy,
+} from './use-store.ts';
 
 export interface Blobs extends BlobUses {
   /** The whole blob. Never inside a transaction. Throws RpcError BLOB_UNKNOWN, RangeError above `maxBytes`. */
@@ -25,7 +32,10 @@ export interface Blobs extends BlobUses {
   ): Promise<{ offset: number; complete: boolean }>;
   /** Throws RpcError BLOB_UNKNOWN, BLOB_IN_USE. */
   delete(blob: { clientId: string; digest: Uint8Array }): Promise<void>;
-  /** Gives up stale parts and erases what nobody uses; safe beside everything else. To be called each minute. */
+  /**
+   * Gives up stale parts and uploads that no job named, and erases what nobody uses, key and all; safe
+   * beside everything else. To be called each minute.
+   */
   sweep(): Promise<void>;
 }
 
@@ -125,6 +135,9 @@ export function createBlobs(parts: UploadParts): Blobs {
 
     async sweep() {
       await store.transaction((em) => giveUpStale(em, limits.partialUploadMs));
+      const { unnamedUploadMs } = limits;
+      const unnamed = { unnamedUploadMs, limit: LOOKED_AT_ONCE };
+      while ((await store.transaction((em) => deleteUnnamed(em, unnamed))) === LOOKED_AT_ONCE);
       const look = () => eraseUnused(store, { limit: LOOKED_AT_ONCE });
       while ((await look()).lookedAt === LOOKED_AT_ONCE);
       for (let due = await dueErasures(); due.length > 0; due = await dueErasures()) {
@@ -133,6 +146,7 @@ export function createBlobs(parts: UploadParts): Blobs {
           await store.transaction((em) => erasureDone(em, contentId));
         }
       }
+      await rewriteKeys(store, { leastIntervalMs: limits.keyRewritingMs });
     },
   };
   return blobs;

@@ -27,21 +27,59 @@ export async function insertKey(em: EntityManager, { keyId, key }: ContentKey): 
 /** So long everybody waits at most behind a rewriting that waits for its lock itself. */
 const LOCK_TIMEOUT_MS = 1000;
 
+/** Everyone who needs a key waits for a rewriting: they take a five-hundredth of all time at most. */
+const REST_PER_REWRITING = 500;
+
 /**
- * Rewrites the table of keys, so that no file of it has a deleted one. Everyone who needs a key waits
- * meanwhile: some 0.2 s for 100,000 keys. Throws where others keep the table locked for a second.
- *
- * What the database wrote ahead has the key still: on PGlite it is dropped here; PostgreSQL drops it in its
- * own time (docs/operations.md).
+ * A transaction that began before a deletion may still see what was deleted, and a rewriting keeps it for
+ * that one. None of ours takes so long: what was deleted longer ago than this is gone for certain.
  */
-export async function rewriteKeys(store: Store): Promise<void> {
-  await store.transaction(async (em) => {
-    await query(em, `select set_config('lock_timeout', $1, true)`, [String(LOCK_TIMEOUT_MS)]);
-    await query(em, `cluster content_key using content_key_pkey`);
-  });
-  if (store.kind !== 'pglite') return;
-  // Segments that are not needed any more would be kept to be written over, with all that is in them.
-  await store.read((em) => query(em, `set wal_recycle = off`));
-  await store.read((em) => query(em, `select pg_switch_wal()`));
-  await store.read((em) => query(em, `checkpoint`));
+const LONGEST_TRANSACTION_MS = 60_000;
+
+/**
+ * Rewrites the table of keys where one was deleted and the last rewriting is `leastIntervalMs` ago, or more
+ * where it took long (some 0.2 s for 100,000 keys). Answers whether it did. Throws where others keep the
+ * table locked for a second.
+ *
+ * What the database wrote ahead has the key still: on PGlite that is dropped here; PostgreSQL drops it in
+ * its own time (docs/operations.md).
+ */
+export async function rewriteKeys(
+  store: Store,
+  { leastIntervalMs }: { readonly leastIntervalMs: number },
+): Promise<boolean> {
+  const rewrote = await store.transaction((em) => rewriteWhenDue(em, leastIntervalMs));
+  if (rewrote && store.kind === 'pglite') await dropWrittenAhead(store);
+  return rewrote;
+}
+
+async function rewriteWhenDue(em: EntityManager, leastIntervalMs: number): Promise<boolean> {
+  // Whoever else rewrites at this moment does it for all.
+  const due = await query<{ now_ms: string }>(
+    em,
+    `select gap_junction_now_ms()::text as now_ms from content_key_rewriting
+      where gap_junction_now_ms() >= rewritten_ms + greatest($1::bigint, took_ms * $2::bigint)
+        and exists (select from content_key_end) for update skip locked`,
+    [leastIntervalMs, REST_PER_REWRITING],
+  );
+  if (due[0] === undefined) return false;
+  const beganMs = Number(due[0].now_ms);
+  await query(em, `delete from content_key_end where ended_ms < $1`, [
+    beganMs - LONGEST_TRANSACTION_MS,
+  ]);
+  await query(em, `select set_config('lock_timeout', $1, true)`, [String(LOCK_TIMEOUT_MS)]);
+  await query(em, `cluster content_key using content_key_pkey`);
+  await query(
+    em,
+    `update content_key_rewriting set rewritten_ms = $1::bigint, took_ms = gap_junction_now_ms() - $1::bigint`,
+    [beganMs],
+  );
+  return true;
+}
+
+/** Segments that are not needed any more would be kept to be written over, with all that is in them. */
+async function dropWrittenAhead(store: Store): Promise<void> {
+  for (const sql of ['set wal_recycle = off', 'select pg_switch_wal()', 'checkpoint']) {
+    await store.read((em) => query(em, sql));
+  }
 }

@@ -15,3 +15,29 @@ export const ContentKeySchema = defineEntity({
 });
 export class ContentKey extends ContentKeySchema.class {}
 ContentKeySchema.setClass(ContentKey);
+
+/** Deletions of keys since the table was rewritten; a trigger writes them. */
+export const ContentKeyEndSchema = defineEntity({
+  name: 'ContentKeyEnd',
+  tableName: 'content_key_end',
+  properties: {
+    number: p.bigint('bigint').primary().autoincrement(),
+    endedMs: p.bigint('number'),
+  },
+});
+export class ContentKeyEnd extends ContentKeyEndSchema.class {}
+ContentKeyEndSchema.setClass(ContentKeyEnd);
+
+/** When the table was rewritten last, by any replica. One row. */
+export const ContentKeyRewritingSchema = defineEntity({
+  name: 'ContentKeyRewriting',
+  tableName: 'content_key_rewriting',
+  checks: [{ name: 'content_key_rewriting_only_row_check', expression: 'only_row = 1' }],
+  properties: {
+    onlyRow: p.integer().primary().autoincrement(false),
+    rewrittenMs: p.bigint('number'),
+    tookMs: p.integer(),
+  },
+});
+export class ContentKeyRewriting extends ContentKeyRewritingSchema.class {}
+ContentKeyRewritingSchema.setClass(ContentKeyRewriting);

@@ -8,7 +8,18 @@ import { type BlobHolder, type BlobLimits, blobUnknown, isNothing } from './blob
 import { BLOB_KEY_BYTES, openChunk, sealChunk } from './blob-cipher.ts';
 import { newKeyId } from './content-key-store.ts';
 import { insertBlob, loadBlob, type StoredBlob } from './blob-store.ts';
-import { claimUse, deleteUses, insertUses, sizeOfReadable } from './use-store.ts';
+import {
+  claimUpload,
+  claimUse,
+  deleteLeft,
+  deleteUses,
+  endJobUses,
+  insertUses,
+  type JobUses,
+  keepModule,
+  type LeftByJob,
+  sizeOfReadable,
+} from './use-store.ts';
 
 export interface BlobUses {
   /**
@@ -37,6 +48,17 @@ export interface BlobUses {
     em: EntityManager,
     use: { holder: BlobHolder; digests: readonly Uint8Array[] },
   ): Promise<void>;
+  /** A job has ended: its module's use ends, its input stays as what it leaves. One statement. */
+  endJob(em: EntityManager, job: JobUses): Promise<void>;
+  /** Ends the uses of what jobs left, and of outputs that their attempts uploaded for nothing. */
+  giveUpLeft(em: EntityManager, jobs: readonly LeftByJob[]): Promise<void>;
+  /** Makes what its client uploaded a job's, whose use it counts as from now on. */
+  claimUpload(
+    em: EntityManager,
+    claim: { clientId: string; jobId: string; digest: Uint8Array },
+  ): Promise<void>;
+  /** Keeps the bytes of a module until DeleteBlob. Throws RpcError BLOB_UNKNOWN. */
+  keepModule(em: EntityManager, module: { clientId: string; digest: Uint8Array }): Promise<void>;
   /** Makes what an attempt uploaded its job's output; null where the attempt uploaded no such blob. */
   claimOutput(
     em: EntityManager,
@@ -86,6 +108,14 @@ export function blobUses({
 
     endUses: (em, { holder, digests }) =>
       deleteUses(em, { holder, digests: digests.filter((digest) => !isNothing(digest)) }),
+
+    endJob: endJobUses,
+    giveUpLeft: deleteLeft,
+    claimUpload,
+
+    async keepModule(em, module) {
+      if (!isNothing(module.digest)) await keepModule(em, module);
+    },
 
     async claimOutput(em, claim) {
       if (isNothing(claim.digest)) return { sizeBytes: 0 };

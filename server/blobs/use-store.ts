@@ -7,7 +7,7 @@ import { blobUnknown, countedBytes, type BlobHolder, type Uploader } from './blo
 import { shareFull } from './blob-store.ts';
 
 const READABLE = `exists (select from blob_use u where u.digest = b.digest and u.client_id = $1
-  and u.holder_kind in ('client', 'job', 'output'))`;
+  and u.holder_kind in ('client', 'module', 'job', 'output'))`;
 
 /** The size of a blob that the client may read; null where it has none such. */
 export async function sizeOfReadable(
@@ -52,8 +52,8 @@ export function sizeReadableBy(
 }
 
 /**
- * As sizeReadableBy; what a client has through its jobs becomes its own by that, and counts. Throws RpcError
- * STORAGE_FULL.
+ * As sizeReadableBy; what a client has through its jobs becomes its own upload by that, and counts; what it
+ * uploaded before is kept for as long again. Throws RpcError STORAGE_FULL.
  */
 export async function sizeOfOwn(
   em: EntityManager,
@@ -65,13 +65,15 @@ export async function sizeOfOwn(
     em,
     `with share as (
        select exists (select from blob_use where client_id = $1 and digest = $2 and holder_kind = 'client') as own,
+              exists (select from blob_use where client_id = $1 and digest = $2 and holder_kind = 'module') as registered,
               coalesce((select used_bytes from client_storage where client_id = $1), 0) + $3::int <= $4::bigint as fits
      ), used as (
        insert into blob_use (client_id, digest, holder_kind, holder_id, counted_bytes, since_ms)
-       select $1::text, $2::bytea, 'client', $1::text, $3::int, gap_junction_now_ms() from share where fits and not own
-       on conflict do nothing
+       select $1::text, $2::bytea, 'client', $1::text, $3::int, gap_junction_now_ms() from share
+        where not registered and (fits or own)
+       on conflict (client_id, digest, holder_kind, holder_id) do update set since_ms = excluded.since_ms
      )
-     select own or fits as admitted from share`,
+     select registered or own or fits as admitted from share`,
     [uploader.clientId, digest, countedBytes(size), maxClientBytes],
   );
   if (uses[0]?.admitted !== true) throw shareFull(size, maxClientBytes);
@@ -108,6 +110,115 @@ export async function insertUses(
   });
 }
 
+/** Makes what its client uploaded a job's: the upload was named. Without effect on anything else. */
+export async function claimUpload(
+  em: EntityManager,
+  { clientId, jobId, digest }: { clientId: string; jobId: string; digest: Uint8Array },
+): Promise<void> {
+  await query(
+    em,
+    `update blob_use set holder_kind = 'job', holder_id = $3
+      where client_id = $1 and digest = $2 and holder_kind = 'client' and holder_id = $1`,
+    [clientId, digest, jobId],
+  );
+}
+
+/** Makes what its client may read a module of it, kept until DeleteBlob. Throws RpcError BLOB_UNKNOWN. */
+export async function keepModule(
+  em: EntityManager,
+  { clientId, digest }: { clientId: string; digest: Uint8Array },
+): Promise<void> {
+  await query(
+    em,
+    `update blob_use u set holder_kind = 'module'
+      where client_id = $1 and digest = $2 and holder_kind = 'client' and holder_id = $1
+        and not exists (select from blob_use m where m.client_id = u.client_id and m.digest = u.digest
+          and m.holder_kind = 'module')`,
+    [clientId, digest],
+  );
+  const holder = { kind: 'module', id: clientId, clientId } as const;
+  await insertUses(em, { holder, digests: [digest] });
+}
+
+/** A job needs its module no longer; its input stays as what it leaves, and counts no more. */
+export async function endJobUses(
+  em: EntityManager,
+  { jobId, clientId, module, input }: JobUses,
+): Promise<void> {
+  await query(
+    em,
+    `with ended as (
+       delete from blob_use
+        where client_id = $1 and digest in ($3, $4) and holder_kind = 'job' and holder_id = $2
+       returning digest
+     )
+     insert into blob_use (client_id, digest, holder_kind, holder_id, counted_bytes, since_ms)
+     select $1::text, digest, 'output', $2::text, 0, gap_junction_now_ms() from ended where digest = $4
+     on conflict do nothing`,
+    [clientId, jobId, module, input],
+  );
+}
+
+export interface JobUses {
+  readonly jobId: string;
+  readonly clientId: string;
+  /** Digests. */
+  readonly module: Uint8Array;
+  readonly input: Uint8Array;
+}
+
+/** What a job leaves. */
+export interface LeftByJob {
+  readonly jobId: string;
+  readonly clientId: string;
+  /** Of its input and output. */
+  readonly digests: readonly Uint8Array[];
+  readonly attemptIds: readonly string[];
+}
+
+/** Ends the uses of what jobs left, and of outputs that their attempts uploaded for nothing. */
+export async function deleteLeft(em: EntityManager, jobs: readonly LeftByJob[]): Promise<void> {
+  const left = jobs.flatMap(({ jobId, clientId, digests }) =>
+    digests.map((digest) => ({
+      job_id: jobId,
+      client_id: clientId,
+      digest: Buffer.from(digest).toString('hex'),
+    })),
+  );
+  await query(
+    em,
+    `with left_by as (
+       select * from jsonb_to_recordset($1::jsonb) as l (job_id text, client_id text, digest text)
+     ), of_attempts as (
+       delete from blob_use where holder_kind = 'attempt'
+          and holder_id in (select jsonb_array_elements_text($2::jsonb))
+     )
+     delete from blob_use u using left_by l
+      where u.client_id = l.client_id and u.digest = decode(l.digest, 'hex')
+        and u.holder_kind = 'output' and u.holder_id = l.job_id`,
+    [JSON.stringify(left), JSON.stringify(jobs.flatMap(({ attemptIds }) => attemptIds))],
+  );
+}
+
+/** Ends uploads that no job named for so long. Answers how many, at most `limit`. */
+export async function deleteUnnamed(
+  em: EntityManager,
+  { unnamedUploadMs, limit }: { unnamedUploadMs: number; limit: number },
+): Promise<number> {
+  const rows = await query(
+    em,
+    `delete from blob_use u using (
+       select client_id, digest, holder_kind, holder_id from blob_use
+        where holder_kind = 'client' and since_ms < gap_junction_now_ms() - $1::bigint
+        order by since_ms limit $2 for update skip locked
+     ) d
+      where u.client_id = d.client_id and u.digest = d.digest and u.holder_kind = d.holder_kind
+        and u.holder_id = d.holder_id returning 1`,
+    [unnamedUploadMs, limit],
+  );
+  return rows.length;
+}
+
 /** Ends the holder's uses of these blobs. What nobody uses then is erased by the next sweep. */
 export async function deleteUses(
   em: EntityManager,
@@ -141,7 +252,7 @@ export async function claimUse(
 }
 
 /**
- * Ends what a client itself holds of a blob: its upload and the outputs of ended jobs. Throws RpcError
+ * Ends what a client itself holds of a blob: its upload, its module, what ended jobs left. Throws RpcError
  * BLOB_UNKNOWN (NOT_FOUND), BLOB_IN_USE (FAILED_PRECONDITION) while a job needs it.
  */
 export async function deleteClientUses(
@@ -166,7 +277,7 @@ export async function deleteClientUses(
   if (!uses.some((use) => use.holder_kind !== 'attempt')) throw blobUnknown(digestText(digest));
   await query(
     em,
-    `delete from blob_use where client_id = $1 and digest = $2 and holder_kind in ('client', 'output')`,
+    `delete from blob_use where client_id = $1 and digest = $2 and holder_kind in ('client', 'module', 'output')`,
     [clientId, digest],
   );
 }

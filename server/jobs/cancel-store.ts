@@ -9,7 +9,7 @@ import { apply } from './jobs.ts';
 /** Ends a queued job, asks for the end of a running one. Throws RpcError NOT_FOUND for another client's. */
 export async function cancelJob(
   em: EntityManager,
-  blobs: Pick<Blobs, 'endUses'>,
+  blobs: Pick<Blobs, 'endJob'>,
   { clientId, jobId }: { clientId: string; jobId: string },
 ): Promise<{ readonly record: JobRecord; readonly isNew: boolean }> {
   const { records, nowMs } = await lockJobs(em, [jobId]);

@@ -14,7 +14,7 @@ export type Changed = Extract<Outcome, { kind: 'changed' }>;
  */
 export async function saveChanges(
   em: EntityManager,
-  blobs: Pick<Blobs, 'endUses'>,
+  blobs: Pick<Blobs, 'endJob'>,
   changes: readonly (Omit<JobChange, 'job'> & {
     readonly outcome: Changed;
     readonly record: JobLife;
@@ -36,14 +36,17 @@ export async function saveChanges(
   return changes.map(({ outcome }) => outcome.job);
 }
 
-/** The job needs its module and its input no longer. */
+/** The job needs its module no longer, and its input only to be looked at. */
 export async function endUses(
   em: EntityManager,
-  blobs: Pick<Blobs, 'endUses'>,
+  blobs: Pick<Blobs, 'endJob'>,
   { job, terms }: JobLife,
 ): Promise<void> {
-  await blobs.endUses(em, {
-    holder: { kind: 'job', id: job.jobId, clientId: job.clientId },
-    digests: [terms.moduleDigest, terms.inputDigest],
+  const { jobId, clientId } = job;
+  await blobs.endJob(em, {
+    jobId,
+    clientId,
+    module: terms.moduleDigest,
+    input: terms.inputDigest,
   });
 }

@@ -10,6 +10,7 @@ import {
   type ModuleSchema,
 } from '#gen/gapjunction/job/v1/job_pb';
 import type { JobRecord } from './job-record.ts';
+import { outputExpiresMs } from './retention.ts';
 import { priceMessage } from './job-terms.ts';
 import type { Attempt, AttemptState, JobState } from './jobs.ts';
 import type { RegisteredModule } from './module.ts';
@@ -37,8 +38,13 @@ export function statesOf(state: JobStateMessage): readonly JobState['kind'][] {
   );
 }
 
-export function jobMessage({ job, terms, result }: JobRecord): MessageInitShape<typeof JobSchema> {
+export function jobMessage(
+  record: JobRecord,
+  { outputRetentionMs }: { readonly outputRetentionMs: number },
+): MessageInitShape<typeof JobSchema> {
+  const { job, terms, result, outputAcknowledgedMs } = record;
   const { state } = job;
+  const expiresMs = outputExpiresMs(record, outputRetentionMs);
   return {
     jobId: job.jobId,
     requestId: terms.requestId,
@@ -66,6 +72,10 @@ export function jobMessage({ job, terms, result }: JobRecord): MessageInitShape<
       end: JobEnd[state.end],
       endDetail: state.endDetail,
       endedAt: timestampFromMs(state.endedMs),
+      ...(expiresMs !== null && { outputExpiresAt: timestampFromMs(expiresMs) }),
+      ...(outputAcknowledgedMs !== null && {
+        outputAcknowledgedAt: timestampFromMs(outputAcknowledgedMs),
+      }),
       ...(result !== null && {
         fuel: result.fuel,
         chargeMicrocents: result.chargeMicrocents,

@@ -66,4 +66,6 @@ export interface JobRecord {
   readonly terms: JobTerms;
   /** Null until a receipt is accepted, and for ends without one. */
   readonly result: JobResult | null;
+  /** When its client said that it has what it wants of an ended job. */
+  readonly outputAcknowledgedMs: number | null;
 }

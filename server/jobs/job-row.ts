@@ -26,7 +26,8 @@ export const JOB_COLUMNS = `${LIFE_COLUMNS},
   j.price_per_mib_io_microcents::text, j.price_per_million_fuel_microcents::text,
   j.price_share_basis_points, j.seed, j.hold_microcents::text, j.fuel::text,
   j.charge_microcents::text, j.output_digest, j.output_bytes::text, j.priority,
-  j.required_labels::text, j.least_isolation_level, j.submit_request_id`;
+  j.required_labels::text, j.least_isolation_level, j.submit_request_id,
+  j.output_acknowledged_ms::text`;
 
 export interface LifeSqlRow {
   readonly job_id: string;
@@ -73,6 +74,7 @@ export interface JobSqlRow extends LifeSqlRow {
   readonly charge_microcents: string | null;
   readonly output_digest: Uint8Array | null;
   readonly output_bytes: string | null;
+  readonly output_acknowledged_ms: string | null;
   readonly priority: number;
   readonly required_labels: string;
   readonly least_isolation_level: IsolationLevel;
@@ -145,6 +147,8 @@ export function jobRecordOf(row: JobSqlRow): JobRecord {
             outputDigest: row.output_digest,
             outputBytes: BigInt(row.output_bytes),
           },
+    outputAcknowledgedMs:
+      row.output_acknowledged_ms === null ? null : Number(row.output_acknowledged_ms),
   };
 }
 

@@ -5,7 +5,7 @@ import type { Blobs } from '../blobs/blobs.ts';
 import { DEFAULT_QUOTA, type Quota } from '../clients/quota.ts';
 import type { Clock } from '../clock.ts';
 import type { Logs } from '../logs/logs.ts';
-import { notFound, RpcError, unimplemented } from '../rpc/error.ts';
+import { notFound, RpcError } from '../rpc/error.ts';
 import { pageLimit, pageOf, readPageToken } from '../rpc/page.ts';
 import { callerOf, implement, type ServiceImplementation } from '../rpc/service.ts';
 import type { Store } from '../store/store.ts';
@@ -19,6 +19,7 @@ import { watchJob } from './job-watch.ts';
 import { currentAttempt } from './jobs.ts';
 import { MAX_MODULE_BYTES } from './module.ts';
 import type { ModuleCheck } from './module-check.ts';
+import type { Retention } from './retention.ts';
 import { findModule, insertModule, listModules } from './module-store.ts';
 import { priceJob, submitJob, type JobTariff } from './submission-store.ts';
 
@@ -26,7 +27,11 @@ const SEED_BYTES = 32;
 
 export interface JobServiceDeps {
   readonly store: Store;
-  readonly blobs: Pick<Blobs, 'put' | 'requireOwned' | 'useBlobs' | 'endUses' | 'readAll'>;
+  readonly blobs: Pick<
+    Blobs,
+    'put' | 'requireOwned' | 'claimUpload' | 'keepModule' | 'useBlobs' | 'endJob' | 'readAll'
+  >;
+  readonly retention: Pick<Retention, 'acknowledge' | 'outputRetentionMs'>;
   readonly logs: Pick<Logs, 'tail'>;
   readonly moduleCheck: Pick<ModuleCheck, 'check'>;
   readonly announcements: Announcements;
@@ -39,7 +44,9 @@ export interface JobServiceDeps {
 }
 
 export function jobService(deps: JobServiceDeps): ServiceImplementation {
-  const { store, blobs, logs, moduleCheck, announcements, clock, random, tariff } = deps;
+  const { store, blobs, logs, retention, moduleCheck, announcements, clock, random, tariff } = deps;
+
+  const message = (record: JobRecord) => jobMessage(record, retention);
 
   async function ownJob(clientId: string, jobId: string): Promise<JobRecord> {
     const record = await store.read((em) => readJob(em, { clientId, jobId }));
@@ -56,7 +63,10 @@ export function jobService(deps: JobServiceDeps): ServiceImplementation {
       const bytes = await readModuleBytes(blobs, digest);
       const facts = await moduleCheck.check(bytes);
       const module = { digest, sizeBytes: BigInt(bytes.length), ...facts };
-      const registered = await store.transaction((em) => insertModule(em, { clientId, module }));
+      const registered = await store.transaction(async (em) => {
+        await blobs.keepModule(em, { clientId, digest });
+        return insertModule(em, { clientId, module });
+      });
       return { module: moduleMessage(registered) };
     },
 
@@ -101,12 +111,12 @@ export function jobService(deps: JobServiceDeps): ServiceImplementation {
       };
       const { record, isNew } = await store.transaction((em) => submitJob(em, blobs, submission));
       if (isNew) announcements.publish(QUEUE_TOPIC);
-      return { job: jobMessage(record) };
+      return { job: message(record) };
     },
 
     async getJob({ jobId }, context) {
       const { clientId } = callerOf(context, 'client');
-      return { job: jobMessage(await ownJob(clientId, jobId)) };
+      return { job: message(await ownJob(clientId, jobId)) };
     },
 
     async *watchJob({ jobId, afterRevision }, context) {
@@ -123,7 +133,7 @@ export function jobService(deps: JobServiceDeps): ServiceImplementation {
       })) {
         const hasBill = record.job.state.kind === 'ended' && record.result !== null;
         const bill = hasBill ? await findBill(store, jobId) : null;
-        yield { job: jobMessage(record), ...(bill !== null && { bill }) };
+        yield { job: message(record), ...(bill !== null && { bill }) };
       }
     },
 
@@ -144,7 +154,7 @@ export function jobService(deps: JobServiceDeps): ServiceImplementation {
         job.submittedMs,
         job.jobId,
       ]);
-      return { jobs: items.map(jobMessage), nextPageToken };
+      return { jobs: items.map(message), nextPageToken };
     },
 
     async cancelJob({ jobId }, context) {
@@ -156,7 +166,7 @@ export function jobService(deps: JobServiceDeps): ServiceImplementation {
       // Also a repeated cancel is told to the node once more.
       const attempt = currentAttempt(record.job);
       if (attempt !== null) announcements.publish(nodeTopic(attempt.nodeId));
-      return { job: jobMessage(record) };
+      return { job: message(record) };
     },
 
     async *tailLogs({ jobId, attemptId, offsetBytes, noFollow }, context) {
@@ -179,8 +189,11 @@ export function jobService(deps: JobServiceDeps): ServiceImplementation {
       }
     },
 
-    async acknowledgeOutput() {
-      throw unimplemented('AcknowledgeOutput');
+    async acknowledgeOutput({ jobId }, context) {
+      const { clientId } = callerOf(context, 'client');
+      const { record, isNew } = await retention.acknowledge({ clientId, jobId });
+      if (isNew) announcements.publish(jobTopic(jobId));
+      return { job: message(record) };
     },
 
     async getBill({ jobId }, context) {

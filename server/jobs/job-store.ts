@@ -75,7 +75,7 @@ export async function insertJob(
     totalTimeoutMs: terms.totalTimeoutMs,
     attempts: [],
   };
-  return { job, terms, result: null };
+  return { job, terms, result: null, outputAcknowledgedMs: null };
 }
 
 /** The job of this client, or null where there is none. */

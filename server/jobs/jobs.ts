@@ -25,6 +25,9 @@ export type CancelReason = 'CLIENT' | 'TOTAL_TIMEOUT';
 /** The failure of an attempt whose order no node acknowledged in time. */
 export const NOT_ACKNOWLEDGED = 'NOT_ACKNOWLEDGED';
 
+/** Of one that its node held for longer than its deadline and all transfers could take. */
+export const LEASE_EXPIRED = 'LEASE_EXPIRED';
+
 /** Names of the contract's JobEnd. */
 export type End =
   | 'SUCCEEDED'
@@ -102,6 +105,8 @@ export type JobEvent =
       /** How often a job is tried at most. */
       readonly maxAttempts: number;
     }
+  /** The lease is past one of its times. */
+  | { readonly kind: 'expire'; readonly attemptId: string; readonly maxAttempts: number }
   | {
       readonly kind: 'accept-receipt';
       readonly attemptId: string;
@@ -138,6 +143,8 @@ export function apply(job: Job, event: JobEvent, nowMs: number): Outcome {
       return acknowledge(job, event.attemptId, nowMs);
     case 'fail-attempt':
       return failAttempt(job, event, nowMs);
+    case 'expire':
+      return expire(job, event, nowMs);
     case 'accept-receipt':
       return acceptReceipt(job, event, nowMs);
     case 'cancel':
@@ -189,6 +196,25 @@ function failAttempt(
   return end === null
     ? changed(job, { attempts, state: { kind: 'queued' }, queuedMs: nowMs })
     : endWithoutBill({ ...job, attempts }, { ...end, endedMs: nowMs });
+}
+
+/** Judged anew under the lock: meanwhile the order may have been sent again, or acknowledged. */
+function expire(
+  job: Job,
+  { attemptId, maxAttempts }: Extract<JobEvent, { kind: 'expire' }>,
+  nowMs: number,
+): Outcome {
+  const attempt = currentAttempt(job);
+  if (attempt?.attemptId !== attemptId) return refused('ATTEMPT_STALE');
+  const failure = passedTime(attempt, nowMs);
+  if (failure === null) return { kind: 'unchanged' };
+  return failAttempt(job, { kind: 'fail-attempt', attemptId, failure, maxAttempts }, nowMs);
+}
+
+function passedTime(attempt: Attempt, nowMs: number): string | null {
+  if (nowMs > attempt.leaseEndMs) return LEASE_EXPIRED;
+  const isWaiting = attempt.state.kind === 'leased';
+  return isWaiting && nowMs > attempt.acknowledgeByMs ? NOT_ACKNOWLEDGED : null;
 }
 
 /** How a job ends whose last attempt just failed; null when it is tried once more. */

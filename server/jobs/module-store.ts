@@ -14,9 +14,9 @@ interface ModuleSqlRow {
 const COLUMNS = `m.digest, m.size_bytes::text, m.exports_start, m.exports_run, m.min_memory_pages,
   m.registered_ms::text`;
 
-/** A client's module is there as long as its bytes are: DeleteBlob takes it away. */
+/** A client's module is there until DeleteBlob takes its bytes away. */
 const IS_THERE = `exists (select from blob_use u where u.client_id = m.client_id and u.digest = m.digest
-  and u.holder_kind in ('client', 'job'))`;
+  and u.holder_kind = 'module')`;
 
 /** Registers the module, or finds it registered, and answers it. */
 export async function insertModule(

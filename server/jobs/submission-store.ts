@@ -1,6 +1,6 @@
 // A job is submitted in one transaction: found or inserted, its highest price held, its blobs in use.
 import type { JobSpec } from '#gen/gapjunction/job/v1/job_pb';
-import { digestText } from '../../protocol/bill/digest.ts';
+import { digestText, sameBytes } from '../../protocol/bill/digest.ts';
 import type { PriceRates } from '../../protocol/bill/price.ts';
 import type { Blobs } from '../blobs/blobs.ts';
 import type { Quota } from '../clients/quota.ts';
@@ -35,7 +35,7 @@ export interface JobTariff {
   readonly profileDigest: Uint8Array;
 }
 
-export type SubmissionBlobs = Pick<Blobs, 'put' | 'requireOwned' | 'useBlobs'>;
+export type SubmissionBlobs = Pick<Blobs, 'put' | 'requireOwned' | 'claimUpload' | 'useBlobs'>;
 
 export interface Priced extends Quote {
   readonly module: Module;
@@ -151,6 +151,10 @@ export async function submitJob(
   }
   const holder = { kind: 'job', id: jobId, clientId } as const;
   const digests = input.kind === 'blob' ? [module.digest, input.digest] : [module.digest];
+  // Named: from now on the upload is kept for the job. A module stays its client's.
+  if (input.kind === 'blob' && !sameBytes(input.digest, module.digest)) {
+    await blobs.claimUpload(em, { clientId, jobId, digest: input.digest });
+  }
   await blobs.useBlobs(em, { holder, digests });
   if (input.kind === 'inline' && input.bytes.length > 0) {
     await blobs.put(em, { holder, bytes: input.bytes });

@@ -3,28 +3,27 @@ import { type Announcements, jobTopic, nodeTopic, QUEUE_TOPIC } from '../jobs/an
 import type { Blobs } from '../blobs/blobs.ts';
 import { saveChanges } from '../jobs/job-end-store.ts';
 import { lockJobs } from '../jobs/job-store.ts';
-import { apply, currentAttempt, type Job, type JobEvent } from '../jobs/jobs.ts';
-import type { Store } from '../store/store.ts';
+import { apply, currentAttempt, NOT_ACKNOWLEDGED, type Job, type JobEvent } from '../jobs/jobs.ts';
+import { isHeard } from '../nodes/node-store.ts';
+import { RpcError } from '../rpc/error.ts';
+import type { EntityManager, Store } from '../store/store.ts';
 import { HeldAttempts, type HeldAttempt } from './held-attempts.ts';
-import type { WorkStreams } from './work-stream.ts';
+import type { WorkStream, WorkStreams } from './work-stream.ts';
 import { readLeaseUse, readOpenLeases } from './lease-store.ts';
 
-/** Why a control plane ends an attempt. */
+/** Why a control plane ends an attempt, beside that its time is over. */
 export type LeaseFailure =
   /** No beat for a lost-period. */
   | 'NODE_LOST'
   | 'NODE_REVOKED'
-  | 'NOT_ACKNOWLEDGED'
   /** Its beats do not name it. */
-  | 'ATTEMPT_MISSING'
-  /** The node held it for longer than its deadline and all transfers could take. */
-  | 'LEASE_EXPIRED';
+  | 'ATTEMPT_MISSING';
 
 /** Ends leases, and says what a lease allows. */
 export class Leases {
   readonly held = new HeldAttempts();
   readonly #store: Store;
-  readonly #blobs: Pick<Blobs, 'endUses'>;
+  readonly #blobs: Pick<Blobs, 'endJob'>;
   readonly #announcements: Announcements;
   readonly #streams: WorkStreams;
   readonly #maxAttempts: number;
@@ -37,7 +36,7 @@ export class Leases {
     maxAttempts,
   }: {
     readonly store: Store;
-    readonly blobs: Pick<Blobs, 'endUses'>;
+    readonly blobs: Pick<Blobs, 'endJob'>;
     readonly announcements: Announcements;
     readonly streams: WorkStreams;
     readonly maxAttempts: number;
@@ -49,10 +48,10 @@ export class Leases {
     this.#announcements = announcements;
   }
 
-  /** Learns what nodes held before this replica started. */
+  /** Learns what nodes hold: acknowledged to other replicas, or before this one started. */
   async load(): Promise<void> {
     const leases = await this.#store.read((em) => readOpenLeases(em, null));
-    for (const lease of leases) if (lease.isAcknowledged) this.held.add(lease);
+    this.held.replace(leases.filter(({ isAcknowledged }) => isAcknowledged));
   }
 
   /**
@@ -60,20 +59,48 @@ export class Leases {
    * and then its hold goes back. All in one transaction.
    */
   async fail(attempts: readonly (HeldAttempt & { failure: LeaseFailure })[]): Promise<void> {
+    await this.#end(attempts, ({ attemptId, failure }) => ({
+      kind: 'fail-attempt',
+      attemptId,
+      failure,
+      maxAttempts: this.#maxAttempts,
+    }));
+  }
+
+  /** Fails those of these attempts that are past one of their times. */
+  async expire(attempts: readonly HeldAttempt[]): Promise<void> {
+    await this.#end(attempts, ({ attemptId }) => ({
+      kind: 'expire',
+      attemptId,
+      maxAttempts: this.#maxAttempts,
+    }));
+  }
+
+  async #end<Ending extends HeldAttempt>(
+    attempts: readonly Ending[],
+    eventOf: (attempt: Ending) => JobEvent,
+    isStillSo: (em: EntityManager) => Promise<boolean> = async () => true,
+  ): Promise<void> {
     if (attempts.length === 0) return;
     const byJob = new Map(attempts.map((attempt) => [attempt.jobId, attempt]));
-    const changed = await this.#change([...byJob.keys()], (job) => {
-      const { attemptId, failure } = byJob.get(job.jobId)!;
-      return { kind: 'fail-attempt', attemptId, failure, maxAttempts: this.#maxAttempts };
-    });
-    for (const attempt of attempts) this.#forget(attempt);
+    const changed = await this.#change(
+      [...byJob.keys()],
+      (job) => eventOf(byJob.get(job.jobId)!),
+      isStillSo,
+    );
+    // What refused its end is over by now, or goes on: memory learns which with the next load.
+    for (const attempt of attempts) this.held.remove(attempt);
+    for (const job of changed) this.#forget(byJob.get(job.jobId)!, job);
     this.announce(changed);
   }
 
-  /** The node is told to stop what nobody will pay for. */
-  #forget({ nodeId, attemptId }: HeldAttempt): void {
-    this.ended({ nodeId, attemptId });
-    this.#streams.of(nodeId)?.cancel(attemptId);
+  /** The node is told to stop what nobody will pay for, by us or by the replica that it is connected to. */
+  #forget({ nodeId, attemptId }: HeldAttempt, { attempts }: Job): void {
+    const state = attempts.find((attempt) => attempt.attemptId === attemptId)?.state;
+    const failure = state?.kind === 'failed' ? state.failure : null;
+    const stream = this.#streams.of(nodeId);
+    if (stream !== null) endOnStream(stream, attemptId, failure);
+    this.#announcements.publish(nodeTopic(nodeId));
   }
 
   /** The attempt is over: its node need not name it, nor acknowledge it. */
@@ -96,9 +123,11 @@ export class Leases {
   async #change(
     jobIds: readonly string[],
     eventOf: (job: Job) => JobEvent,
+    isStillSo: (em: EntityManager) => Promise<boolean> = async () => true,
   ): Promise<readonly Job[]> {
     return this.#store.transaction(async (em) => {
       const { records, nowMs } = await lockJobs(em, jobIds);
+      if (!(await isStillSo(em))) return [];
       const changes = records.flatMap((record) => {
         const outcome = apply(record.job, eventOf(record.job), nowMs);
         return outcome.kind === 'changed' ? [{ record, outcome }] : [];
@@ -110,7 +139,17 @@ export class Leases {
   /** Ends all that the node holds. What it was not able to acknowledge yet is ended too. */
   async endLeasesOf(nodeId: string, failure: LeaseFailure): Promise<void> {
     const leases = await this.#store.read((em) => readOpenLeases(em, nodeId));
-    await this.fail(leases.map((lease) => ({ ...lease, failure })));
+    await this.#end(
+      leases,
+      ({ attemptId }) => ({
+        kind: 'fail-attempt',
+        attemptId,
+        failure,
+        maxAttempts: this.#maxAttempts,
+      }),
+      // Whoever judged it lost may have been stopped since, and another replica have heard it.
+      async (em) => failure !== 'NODE_LOST' || !(await isHeard(em, nodeId)),
+    );
   }
 
   /** An accepted beat of the node names the attempts that it holds. */
@@ -143,4 +182,22 @@ export class Leases {
       ? null
       : { clientId: use.clientId, maxOutputBytes: Number(use.maxOutputBytes) };
   }
+}
+
+/**
+ * Tells the node of an attempt that ended without its receipt. One that does not acknowledge orders gets
+ * none until it opens another stream: it hangs, or the line to it does.
+ */
+export function endOnStream(stream: WorkStream, attemptId: string, failure: string | null): void {
+  const isOurs = stream.unacknowledged.includes(attemptId);
+  stream.settle(attemptId);
+  stream.cancel(attemptId);
+  if (!isOurs || failure !== NOT_ACKNOWLEDGED) return;
+  stream.end(
+    new RpcError(
+      'UNAVAILABLE',
+      'ORDER_UNACKNOWLEDGED',
+      `working for '${stream.node.nodeId}': the order of '${attemptId}' was not acknowledged in time; open another stream`,
+    ),
+  );
 }

@@ -6,7 +6,7 @@ import { RpcError } from '../rpc/error.ts';
 import type { EntityManager } from '../store/store.ts';
 import { receiptInvalid } from './receipt-check.ts';
 
-export type OutputBlobs = Pick<Blobs, 'put' | 'claimOutput' | 'endUses'>;
+export type OutputBlobs = Pick<Blobs, 'put' | 'claimOutput' | 'endJob'>;
 
 /**
  * Makes what the receipt names the job's output: the bytes that came with it, or what the attempt uploaded

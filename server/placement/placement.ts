@@ -7,6 +7,7 @@ import type { Clock } from '../clock.ts';
 import type { Announcements } from '../jobs/announcements.ts';
 import { DEFAULT_MAX_ATTEMPTS } from '../jobs/jobs.ts';
 import type { Logs } from '../logs/logs.ts';
+import { RpcError } from '../rpc/error.ts';
 import type { ServiceImplementation } from '../rpc/service.ts';
 import type { Signer } from '../secrets/secrets.ts';
 import { databaseNowMs } from '../store/now.ts';
@@ -18,7 +19,8 @@ import { dispatchService } from './dispatch-service.ts';
 import { Leases } from './leases.ts';
 import { NodeKeys } from './node-keys.ts';
 import { OrderSender } from './order-sender.ts';
-import { Placer } from './placer.ts';
+import { ACKNOWLEDGE_MS, Placer } from './placer.ts';
+import { Pulse } from './pulse.ts';
 import { SettlementSigning } from './settlement-signing.ts';
 import { Sweep, SWEEP_INTERVAL_MS } from './sweep.ts';
 import { DEFAULT_TRANSFER_GRACE_MS } from './work-order.ts';
@@ -43,7 +45,7 @@ export interface PlacementOptions {
   readonly clock: Clock;
   /** Cryptographically random bytes. */
   readonly random: (bytes: number) => Uint8Array;
-  readonly blobs: Pick<Blobs, 'put' | 'claimOutput' | 'endUses' | 'readAll'>;
+  readonly blobs: Pick<Blobs, 'put' | 'claimOutput' | 'endJob' | 'readAll'>;
   readonly logs: Pick<Logs, 'append'>;
   readonly fleet: PlacementFleet;
   readonly signer: Signer;
@@ -105,6 +107,7 @@ export async function openPlacement(options: PlacementOptions): Promise<Placemen
     streams,
     sender,
     placer,
+    leases,
     acknowledgements,
     announcements,
     onError,
@@ -131,12 +134,19 @@ export async function openPlacement(options: PlacementOptions): Promise<Placemen
     dispatch,
     placer,
     signing,
+    announcements,
     isLive: (nodeId) => fleet.isLive(nodeId),
     grace: { startedMs, untilMs: startedMs + options.lostPeriodMs },
-    databaseNowMs: () => store.read(databaseNowMs),
     onError,
   });
+  const pulse = new Pulse({
+    clock,
+    longestGapMs: ACKNOWLEDGE_MS,
+    onGap: (gapMs) => dispatch.endAll(stoodStill(gapMs)),
+  });
+  placer.beforeEachBatch(() => pulse.check());
   const stops = [
+    () => pulse.close(),
     clock.every(SWEEP_INTERVAL_MS, () => void sweep.run()),
     fleet.onLost((nodeId) => leases.endLeasesOf(nodeId, 'NODE_LOST')),
     fleet.onRevoked((nodeId) => leases.endLeasesOf(nodeId, 'NODE_REVOKED')),
@@ -159,4 +169,13 @@ export async function openPlacement(options: PlacementOptions): Promise<Placemen
       await placer.close();
     },
   };
+}
+
+/** Its nodes may work for other replicas by now, and what they offered is gone. */
+function stoodStill(gapMs: number): RpcError {
+  return new RpcError(
+    'UNAVAILABLE',
+    'REPLICA_STOOD_STILL',
+    `working: this replica stood still for ${gapMs} ms; open another stream`,
+  );
 }

@@ -20,7 +20,11 @@ import {
   BlobUseSchema,
   ClientStorageSchema,
 } from '../blobs/blob.entity.ts';
-import { ContentKeySchema } from '../blobs/content-key.entity.ts';
+import {
+  ContentKeyEndSchema,
+  ContentKeyRewritingSchema,
+  ContentKeySchema,
+} from '../blobs/content-key.entity.ts';
 import { CertificateSchema } from '../certificates/certificate.entity.ts';
 import { ClientSchema, OperatorSchema } from '../clients/client.entity.ts';
 import { ClientQuotaSchema } from '../clients/quota.entity.ts';
@@ -51,6 +55,8 @@ export const entities: EntitySchema[] = [
   BlobChunkSchema,
   ClientStorageSchema,
   ContentKeySchema,
+  ContentKeyEndSchema,
+  ContentKeyRewritingSchema,
   AttemptLogSchema,
   AttemptLogChunkSchema,
   ModuleSchema,

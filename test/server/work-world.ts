@@ -31,6 +31,7 @@ import { contentsInFiles } from '../../server/blobs/contents-in-files.ts';
 import { type Clock, systemClock } from '../../server/clock.ts';
 import { LocalAnnouncements } from '../../server/jobs/announcements.ts';
 import { jobService } from '../../server/jobs/job-service.ts';
+import { DEFAULT_OUTPUT_RETENTION_MS, Retention } from '../../server/jobs/retention.ts';
 import { ModuleCheck } from '../../server/jobs/module-check.ts';
 import { Logs } from '../../server/logs/logs.ts';
 import {
@@ -98,6 +99,7 @@ export class WorkWorld {
   readonly authority: TestAuthority;
   readonly blobs: Blobs;
   readonly logs: Logs;
+  readonly retention: Retention;
   readonly jobs: Handlers<typeof JobService>;
   readonly fleet = new TestFleet();
   readonly revokedSerials = new Set<string>();
@@ -131,11 +133,18 @@ export class WorkWorld {
     });
     const { announcements } = this;
     this.logs = new Logs({ store, announcements, clock, random: randomBytes });
+    this.retention = new Retention({
+      store,
+      blobs: this.blobs,
+      outputRetentionMs: DEFAULT_OUTPUT_RETENTION_MS,
+      onError: (doing, cause) => this.failures.push({ doing, cause }),
+    });
     this.#moduleCheck = new ModuleCheck(clock);
     this.jobs = jobService({
       store,
       blobs: this.blobs,
       logs: this.logs,
+      retention: this.retention,
       moduleCheck: this.#moduleCheck,
       announcements: this.announcements,
       clock,
