@@ -48,6 +48,29 @@ describe('ClientAdminService', () => {
     expect(credits[0]?.actor).to.match(/^operator\/o-/);
   });
 
+  it('sets a quota whole, shows it with the defaults filled in, and audits who set what', async () => {
+    const admin = plane.clientFor(ClientAdminService, plane.operator);
+    const { id: clientId } = await plane.newClient('Edsger');
+    const listed = async () =>
+      (await admin.listClients({})).clients.find((one) => one.clientId === clientId)?.quota;
+    const defaults = await listed();
+    expect(defaults).to.include({ jobsQueued: 100_000, weight: 1 });
+    await admin.setClientQuota({ clientId, quota: { jobsQueued: 5, weight: 3 } });
+    const { client } = await admin.setClientQuota({ clientId, quota: { jobsQueued: 7 } });
+    expect(client?.quota).to.include({ jobsQueued: 7, weight: 1 });
+    expect(await listed()).to.deep.equal({ ...defaults, jobsQueued: 7 });
+    const { entries } = await plane.clientFor(AuditService, plane.operator).listEntries({});
+    const sets = entries.filter(({ action }) => action === 'CLIENT_QUOTA_SET');
+    expect(sets.map(({ subject }) => subject)).to.deep.equal([clientId, clientId]);
+    expect(sets[1]?.details).to.include({ jobs_queued: '5', weight: '3' });
+  });
+
+  it('sets no quota of a client that does not exist', async () => {
+    const admin = plane.clientFor(ClientAdminService, plane.operator);
+    const refused = await failureOf(admin.setClientQuota({ clientId: 'c-nobody', quota: {} }));
+    expect(refused).to.include({ code: 'NotFound', reason: 'CLIENT_UNKNOWN' });
+  });
+
   it('does not issue for a client that does not exist', async () => {
     const { csr } = await requestKey();
     const admin = plane.clientFor(ClientAdminService, plane.operator);
