@@ -246,12 +246,18 @@ export interface BillSignatures {
 }
 
 /**
- * Stores signatures and ends the jobs that waited for them; answers those that did. A signature that stands already stays, and is what counts.
+ * Stores signatures and ends the jobs that waited for them. A signature that stands already stays, and is
+ * what counts.
  */
 export async function saveSignatures(
   em: EntityManager,
   signatures: readonly BillSignatures[],
-): Promise<readonly string[]> {
+): Promise<{
+  /** The jobs that ended now. */
+  readonly ended: readonly string[];
+  /** The settlements' signatures as they stand, by job. */
+  readonly stored: ReadonlyMap<string, Uint8Array>;
+}> {
   const rows = signatures.map(({ jobId, settlementSignature, orderSignature }) => ({
     job_id: jobId,
     settlement: hexOf(settlementSignature),
@@ -264,7 +270,7 @@ export async function saveSignatures(
       order by job_id for update`,
     [JSON.stringify(rows.map(({ job_id }) => job_id))],
   );
-  const ended = await query<{ job_id: string }>(
+  const saved = await query<{ job_id: string; signature: Uint8Array; has_ended: boolean }>(
     em,
     `with signature as (
        select * from jsonb_to_recordset($1::jsonb)
@@ -277,13 +283,18 @@ export async function saveSignatures(
        update bill b
           set settlement_signature = coalesce(b.settlement_signature, decode(s.settlement, 'hex'))
          from signature s where b.job_id = s.job_id
+       returning b.job_id, b.settlement_signature as signature
      ), order_change as (
        update attempt a
           set order_signature = coalesce(a.order_signature, decode(s.order_signature, 'hex'))
          from signature s join bill b on b.job_id = s.job_id
         where a.attempt_id = b.attempt_id and s.order_signature is not null
-     ) select job_id from job_change`,
+     ) select b.job_id, b.signature, j.job_id is not null as has_ended
+         from bill_change b left join job_change j on j.job_id = b.job_id`,
     [JSON.stringify(rows)],
   );
-  return ended.map(({ job_id }) => job_id);
+  return {
+    ended: saved.flatMap(({ job_id, has_ended }) => (has_ended ? [job_id] : [])),
+    stored: new Map(saved.map(({ job_id, signature }) => [job_id, signature])),
+  };
 }

@@ -76,8 +76,9 @@ async function readRequests(
         case 'acknowledgement':
           void dispatch.acknowledge(stream, kind.value.attemptId);
           break;
-        // How far a guest is, is not kept: the receipt says what it burnt.
         case 'progress':
+          stream.progress(kind.value.attemptId, kind.value.fuel);
+          break;
         case undefined:
           break;
         default:

@@ -1,15 +1,18 @@
 import { RpcError } from '../rpc/error.ts';
 import type { CertificateChains } from '../bills/certificate-chains.ts';
-import { nodeTopic, type Announcements } from '../jobs/announcements.ts';
+import { nodeTopic, workTopic, type Announcements } from '../jobs/announcements.ts';
 import { recordIntroduction } from '../nodes/node-store.ts';
 import type { CallerOf } from '../rpc/service.ts';
 import type { Store } from '../store/store.ts';
 import type { Acknowledgements } from './acknowledgements.ts';
 import type { NodeTraits } from './assignment.ts';
-import { readOpenLeases, takeOrdersToResend } from './lease-store.ts';
+import { takeOrdersToResend } from './lease-store.ts';
+import { endOnStream, type Leases } from './leases.ts';
 import type { OrderSender } from './order-sender.ts';
 import { ACKNOWLEDGE_MS, type Placer } from './placer.ts';
+import type { Progress } from './progress-store.ts';
 import { WorkStream, type WorkStreams } from './work-stream.ts';
+import { numberWorkStream, readAttemptNews, readNewestStreams } from './work-stream-store.ts';
 
 export interface DispatchOptions {
   readonly store: Store;
@@ -17,6 +20,7 @@ export interface DispatchOptions {
   readonly streams: WorkStreams;
   readonly sender: OrderSender;
   readonly placer: Placer;
+  readonly leases: Leases;
   readonly acknowledgements: Acknowledgements;
   readonly announcements: Announcements;
   readonly onError: (doing: string, cause: unknown) => void;
@@ -33,18 +37,19 @@ export class Dispatch {
 
   /** Opens the node's stream, in place of its older one; sends again what may have been lost with that. */
   async open({ nodeId, keyId, chain }: CallerOf<'node'>): Promise<WorkStream> {
-    const { chains, streams, announcements } = this.#options;
+    const { chains, streams, announcements, leases } = this.#options;
     const stream = new WorkStream({ nodeId, keyId, chainDigest: await chains.keep(chain) });
-    const older = streams.add(stream);
-    older?.end(
-      new RpcError('ABORTED', 'SUPERSEDED', `working for '${nodeId}': a newer stream took over`),
-    );
-    this.#unsubscribes.set(
-      stream,
-      announcements.subscribe(nodeTopic(nodeId), () => this.#background(stream, 'cancel')),
-    );
-    this.#background(stream, 'resend');
-    this.#background(stream, 'cancel');
+    streams.add(stream)?.end(superseded(nodeId));
+    leases.held.startAnew(nodeId);
+    const stops = [
+      announcements.subscribe(nodeTopic(nodeId), () => this.#background([stream], 'news')),
+      announcements.subscribe(workTopic(nodeId), () => this.#background([stream], 'yield')),
+    ];
+    this.#unsubscribes.set(stream, () => {
+      for (const stop of stops) stop();
+    });
+    this.#background([stream], 'resend');
+    this.#background([stream], 'news');
     return stream;
   }
 
@@ -90,31 +95,93 @@ export class Dispatch {
     }
   }
 
-  #background(stream: WorkStream, what: 'resend' | 'cancel'): void {
-    const { nodeId } = stream.node;
-    const doing = what === 'resend' ? this.#resend(stream) : this.#cancel(stream);
+  /** Ends every stream: what is known of them is of another time. */
+  endAll(cause: RpcError): void {
+    for (const stream of this.#options.streams.all()) stream.end(cause);
+  }
+
+  /** What lost announcements would have told. */
+  look(): void {
+    this.#background(this.#options.streams.all(), 'yield');
+  }
+
+  /** Says how far guests are, as nodes said since the last time. */
+  takeProgress(): readonly Progress[] {
+    return this.#options.streams.all().flatMap((stream) =>
+      [...stream.takeProgress()].map(([attemptId, fuel]) => ({
+        nodeId: stream.node.nodeId,
+        attemptId,
+        fuel,
+      })),
+    );
+  }
+
+  #background(streams: readonly WorkStream[], what: 'resend' | 'news' | 'yield'): void {
+    if (streams.length === 0) return;
+    const doing = {
+      resend: () => Promise.all(streams.map((stream) => this.#resend(stream))),
+      news: () => Promise.all(streams.map((stream) => this.#tellNews(stream))),
+      yield: () => this.#yieldToNewer(streams),
+    }[what]();
     doing.catch((cause: unknown) =>
-      this.#options.onError(`bringing the Work stream of '${nodeId}' up to date (${what})`, cause),
+      this.#options.onError(
+        `bringing ${streams.length} Work streams up to date, '${streams[0]?.node.nodeId}', ... (${what})`,
+        cause,
+      ),
     );
   }
 
   async #resend(stream: WorkStream): Promise<void> {
-    const { store, sender } = this.#options;
+    const { store, sender, announcements } = this.#options;
     const { nodeId, keyId } = stream.node;
-    const orders = await store.transaction((em) =>
-      takeOrdersToResend(em, { nodeId, keyId, acknowledgeMs: ACKNOWLEDGE_MS }),
-    );
-    for (const order of orders) {
+    const opened = await store.transaction(async (em) => {
+      // A node that went away meanwhile may have opened a stream that is newer in fact.
+      if (stream.hasEnded) return null;
+      return {
+        number: await numberWorkStream(em, nodeId),
+        orders: await takeOrdersToResend(em, { nodeId, keyId, acknowledgeMs: ACKNOWLEDGE_MS }),
+      };
+    });
+    if (opened === null) return;
+    stream.number = opened.number;
+    announcements.publish(workTopic(nodeId));
+    const isOnItsWay = new Set(stream.unacknowledged);
+    for (const order of opened.orders) {
+      // Placed on this stream while the others were looked for.
+      if (isOnItsWay.has(order.attemptId)) continue;
       stream.take(order.attemptId);
       await sender.send(stream, order);
     }
   }
 
-  async #cancel(stream: WorkStream): Promise<void> {
-    const leases = await this.#options.store.read((em) => readOpenLeases(em, stream.node.nodeId));
-    for (const { attemptId, cancelRequested, isAcknowledged } of leases) {
-      // One that is not acknowledged yet is cancelled when it is.
-      if (cancelRequested && isAcknowledged) stream.cancel(attemptId);
+  /** Ends those of the streams whose node has opened a newer one, here or at another replica. */
+  async #yieldToNewer(streams: readonly WorkStream[]): Promise<void> {
+    const nodeIds = streams.map(({ node }) => node.nodeId);
+    const newest = await this.#options.store.read((em) => readNewestStreams(em, nodeIds));
+    for (const stream of streams) {
+      const { nodeId } = stream.node;
+      if (stream.number !== null && stream.number < (newest.get(nodeId) ?? 0)) {
+        stream.end(superseded(nodeId));
+      }
     }
   }
+
+  /** Tells the node which attempts to stop, whoever ended them. */
+  async #tellNews(stream: WorkStream): Promise<void> {
+    const { store, leases } = this.#options;
+    const { nodeId } = stream.node;
+    const attemptIds = [...leases.held.of(nodeId), ...stream.unacknowledged];
+    const news = await store.read((em) => readAttemptNews(em, { nodeId, attemptIds }));
+    for (const { attemptId, state, failure, cancelRequested } of news) {
+      // One that is not acknowledged yet is cancelled when it is.
+      if (state === 'acknowledged' && cancelRequested) stream.cancel(attemptId);
+      if (state === 'failed') endOnStream(stream, attemptId, failure);
+      if (state === 'completed') stream.settle(attemptId);
+      if (state === 'failed' || state === 'completed') leases.held.remove({ nodeId, attemptId });
+    }
+  }
+}
+
+function superseded(nodeId: string): RpcError {
+  return new RpcError('ABORTED', 'SUPERSEDED', `working for '${nodeId}': a newer stream took over`);
 }

@@ -9,22 +9,21 @@ import {
   type LockedJobs,
 } from '../jobs/job-store.ts';
 import type { Job } from '../jobs/jobs.ts';
+import { chooseJobs, type Choice } from '../jobs/queue-store.ts';
 import { query } from '../store/query.ts';
 import type { EntityManager } from '../store/store.ts';
 
-/** The oldest queued jobs that nobody else is placing, oldest first, locked. */
-export async function lockQueuedJobs(em: EntityManager, limit: number): Promise<LockedJobs> {
-  const ids = await query<{ job_id: string }>(
-    em,
-    `select job_id from job where state = 'queued'
-      order by submitted_ms, job_id limit $1::int for update skip locked`,
-    [limit],
-  );
-  if (ids.length === 0) return { records: [], nowMs: 0 };
-  const order = new Map(ids.map(({ job_id }, index) => [job_id, index]));
-  const { records, nowMs } = await readLockedJobs(em, [...order.keys()]);
-  const place = (jobId: string): number => order.get(jobId) ?? 0;
-  return { records: records.toSorted((a, b) => place(a.job.jobId) - place(b.job.jobId)), nowMs };
+/** The queued jobs that are due and that nobody else is placing, in their order, locked. */
+export async function lockQueuedJobs(
+  em: EntityManager,
+  options: Parameters<typeof chooseJobs>[1],
+): Promise<LockedJobs & Choice> {
+  const choice = await chooseJobs(em, options);
+  if (choice.jobIds.length === 0) return { ...choice, records: [], nowMs: 0 };
+  const place = new Map(choice.jobIds.map((jobId, index) => [jobId, index]));
+  const { records, nowMs } = await readLockedJobs(em, choice.jobIds);
+  const inOrder = records.toSorted((a, b) => place.get(a.job.jobId)! - place.get(b.job.jobId)!);
+  return { ...choice, records: inOrder, nowMs };
 }
 
 export interface NewLease {

@@ -2,8 +2,9 @@ import type { Announcements } from '../jobs/announcements.ts';
 import { QUEUE_TOPIC } from '../jobs/announcements.ts';
 import type { JobRecord } from '../jobs/job-record.ts';
 import { apply } from '../jobs/jobs.ts';
+import { PassedOver } from '../jobs/passed-over.ts';
 import type { Store } from '../store/store.ts';
-import { assign, type Assignment } from './assignment.ts';
+import { assign, passedOver, type Assignment } from './assignment.ts';
 import { insertLeases, lockQueuedJobs, type NewLease } from './lease-store.ts';
 import type { OrderSender } from './order-sender.ts';
 import { leaseEndMs, makeOrder } from './work-order.ts';
@@ -30,6 +31,8 @@ export interface PlacerOptions {
   readonly signer: { readonly keyId: Uint8Array; readonly chainDigest: Uint8Array };
   readonly isolationSecret: Uint8Array;
   readonly transferGraceMs: number;
+  /** Jobs that one client may have in flight, where it has no quota of its own. */
+  readonly jobsInFlight: number;
   readonly newAttemptId: () => string;
   /** A failure in the background, for the log. */
   readonly onError: (doing: string, cause: unknown) => void;
@@ -41,14 +44,21 @@ export interface PlacerOptions {
  */
 export class Placer {
   readonly #options: PlacerOptions;
+  #check: () => void = () => {};
   #isWoken = false;
   #isQueueEmpty = false;
+  readonly #passedOver = new PassedOver();
   #running: Promise<void> | null = null;
   #unsubscribe: () => void;
 
   constructor(options: PlacerOptions) {
     this.#options = options;
     this.#unsubscribe = options.announcements.subscribe(QUEUE_TOPIC, () => this.wake());
+  }
+
+  /** `check` may end streams that are of another time; it is called before they are given work. */
+  beforeEachBatch(check: () => void): void {
+    this.#check = check;
   }
 
   /** Slots came free: there is nothing to do where the queue was empty and nobody queued since. */
@@ -77,31 +87,41 @@ export class Placer {
     while (this.#isWoken) {
       this.#isWoken = false;
       try {
-        // A full batch: there may be more.
-        if ((await this.#placeBatch()) >= MAX_BATCH) this.#isWoken = true;
+        if (await this.#placeBatch()) this.#isWoken = true;
       } catch (cause) {
         this.#options.onError('placing queued jobs', cause);
       }
     }
   }
 
-  /** Answers how many jobs were placed. */
-  async #placeBatch(): Promise<number> {
+  /** Answers whether it placed some and there may be more. */
+  async #placeBatch(): Promise<boolean> {
+    this.#check();
     const { streams, store, mayTakeWork, workingNodes } = this.#options;
     const working = streams.all().filter(({ node }) => mayTakeWork(node.nodeId));
     const free = working.reduce((sum, stream) => sum + stream.freeSlots, 0);
-    if (free === 0) return 0;
+    if (free === 0) return false;
     const taken: { stream: WorkStream; attemptId: string }[] = [];
     this.#isQueueEmpty = true;
     try {
       const placed = await store.transaction(async (em) => {
-        const { records, nowMs } = await lockQueuedJobs(em, Math.min(free, MAX_BATCH) + EXTRA_JOBS);
+        const { records, nowMs, looks, waitingJobs } = await lockQueuedJobs(em, {
+          limit: Math.min(free, MAX_BATCH) + EXTRA_JOBS,
+          jobsInFlight: this.#options.jobsInFlight,
+          ...this.#passedOver.next(),
+        });
+        const jobs = records.map(({ job }) => job);
         const workers = working.map(({ node: { nodeId }, freeSlots, traits }) => ({
           nodeId,
           freeSlots,
           ...traits,
         }));
-        const assignments = assign(records, workers, { workingNodes, nowMs }).slice(0, MAX_BATCH);
+        const all = assign(records, workers, { workingNodes, nowMs });
+        this.#passedOver.learn(looks, {
+          placed: new Set(all.map(({ job }) => job.jobId)),
+          passedOver: passedOver(jobs, all, free),
+        });
+        const assignments = all.slice(0, MAX_BATCH);
         const leased = assignments.flatMap((assignment) => {
           const record = records.find(({ job }) => job === assignment.job)!;
           const stream = working.find(({ node }) => node.nodeId === assignment.nodeId)!;
@@ -111,12 +131,12 @@ export class Placer {
           stream.take(lease.attemptId);
           return [lease];
         });
-        if (leased.length < records.length) this.#isQueueEmpty = false;
+        if (leased.length < waitingJobs) this.#isQueueEmpty = false;
         if (leased.length > 0) await insertLeases(em, leased, this.#options.signer);
         return leased;
       });
       this.#send(placed);
-      return placed.length;
+      return placed.length > 0 && !this.#isQueueEmpty;
     } catch (cause) {
       this.#isQueueEmpty = false;
       for (const { stream, attemptId } of taken) stream.settle(attemptId);

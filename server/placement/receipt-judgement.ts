@@ -5,7 +5,7 @@ import { endName, SANDBOX_DIED } from '../../protocol/bill/ends.ts';
 import type { CheckedReceipt } from '../../protocol/bill/receipt.ts';
 import { amountsOf, type Amounts } from '../../protocol/bill/settlement.ts';
 import type { CheckedWorkOrder } from '../../protocol/bill/work-order.ts';
-import { nodesThatFailedWith, type End, type Job } from '../jobs/jobs.ts';
+import { NOT_ACKNOWLEDGED, nodesThatFailedWith, type End, type Job } from '../jobs/jobs.ts';
 
 export type Judgement =
   | {
@@ -62,5 +62,7 @@ export function judgeReceipt({
 /** INVALID_MODULE as a code of its own, since two nodes have to agree on it; and a node's own words. */
 function failureText(end: End, endDetail: string): string {
   if (endDetail === '') return end;
-  return end === 'INVALID_MODULE' ? `${end}: ${endDetail}` : endDetail;
+  // An order that was not acknowledged is no try of the job; a node may not say so of its own.
+  const isCode = end === 'INVALID_MODULE' || endDetail === NOT_ACKNOWLEDGED;
+  return isCode ? `${end}: ${endDetail}` : endDetail;
 }

@@ -30,7 +30,7 @@ export class SettlementSigning {
   readonly #store: Store;
   readonly #signer: Signer;
   readonly #announcements: Announcements;
-  readonly #commits: GroupCommit<BillSignatures, void>;
+  readonly #commits: GroupCommit<BillSignatures, Uint8Array>;
 
   constructor(store: Store, signer: Signer, announcements: Announcements) {
     this.#store = store;
@@ -44,18 +44,18 @@ export class SettlementSigning {
    * was written for. Throws when the signer is gone.
    */
   async sign(bill: UnsignedBill): Promise<SignedSettlement> {
-    const settlementSignature =
+    const ownSignature =
       bill.settlementSignature ?? (await this.#sign(PAYLOAD_TYPE.settlement, bill.settlement));
     const orderSignature =
       bill.orderSignature === null ? await this.#sign(PAYLOAD_TYPE.workOrder, bill.order) : null;
-    const signatures = { jobId: bill.jobId, settlementSignature, orderSignature };
-    if (bill.settlementSignature === null || orderSignature !== null) {
-      await this.#commits.add(signatures);
-    }
+    const signatures = { jobId: bill.jobId, settlementSignature: ownSignature, orderSignature };
+    const isStored = bill.settlementSignature !== null && orderSignature === null;
+    // Another replica may have signed at the same time: the signature that was stored first is the one.
+    const signature = isStored ? ownSignature : await this.#commits.add(signatures);
     const settlement = create(EnvelopeSchema, {
       payloadType: PAYLOAD_TYPE.settlement,
       payload: bill.settlement.payload,
-      signature: settlementSignature,
+      signature,
       keyId: bill.settlement.keyId,
     });
     return { settlement, settlementChain: [...bill.settlementChain] };
@@ -87,9 +87,9 @@ export class SettlementSigning {
     return this.#signer.sign(preAuthenticationEncoding(payloadType, payload));
   }
 
-  async #save(batch: readonly BillSignatures[]): Promise<readonly void[]> {
-    const ended = await this.#store.transaction((em) => saveSignatures(em, batch));
+  async #save(batch: readonly BillSignatures[]): Promise<readonly Uint8Array[]> {
+    const { ended, stored } = await this.#store.transaction((em) => saveSignatures(em, batch));
     for (const jobId of ended) this.#announcements.publish(jobTopic(jobId));
-    return batch.map(() => undefined);
+    return batch.map(({ jobId, settlementSignature }) => stored.get(jobId) ?? settlementSignature);
   }
 }

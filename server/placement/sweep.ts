@@ -1,16 +1,27 @@
-// What nobody is woken for: times that pass. Also finds what a lost announcement or a crash left behind.
-import type { Store } from '../store/store.ts';
+// What nobody is woken for: times that pass. Also finds what a lost announcement or a crash left behind. Any
+// number of replicas may sweep at once: whatever a sweep finds is judged again under the job's lock.
+import { jobTopic, type Announcements } from '../jobs/announcements.ts';
+import { graceUntilMs } from '../nodes/grace-store.ts';
+import { databaseNowMs } from '../store/now.ts';
+import type { EntityManager, Store } from '../store/store.ts';
 import type { Dispatch } from './dispatch.ts';
 import { readLeasesToEnd, readOpenLeases, readOverdueJobs, type OpenLease } from './lease-store.ts';
-import type { LeaseFailure, Leases } from './leases.ts';
+import type { Leases } from './leases.ts';
 import type { Placer } from './placer.ts';
+import { writeProgress } from './progress-store.ts';
 import type { SettlementSigning } from './settlement-signing.ts';
 
 /** A missed acknowledgement is noticed at most so late. */
 export const SWEEP_INTERVAL_MS = 1_000;
 
+/** How far guests are is written with every second sweep: a job gets one revision for it in so long. */
+const SWEEPS_BETWEEN_PROGRESS = 2;
+
+/** What announcements would have told is looked at so often, in case that one was lost. */
+const SWEEPS_BETWEEN_LOOKS = 5;
+
 /** How many sweeps pass between two looks at what is rarely wrong: unsigned settlements, forgotten nodes. */
-const SWEEPS_BETWEEN_LOOKS = 10;
+const SWEEPS_BETWEEN_HEALINGS = 10;
 
 export interface SweepOptions {
   readonly store: Store;
@@ -18,13 +29,13 @@ export interface SweepOptions {
   readonly dispatch: Dispatch;
   readonly placer: Placer;
   readonly signing: SettlementSigning;
+  readonly announcements: Announcements;
   readonly isLive: (nodeId: string) => boolean;
   /**
    * Leases given before this replica started end no earlier than `untilMs`, one full lost-period later:
    * their nodes may be alive and only have lost us. Unix milliseconds of the database.
    */
   readonly grace: { readonly startedMs: number; readonly untilMs: number };
-  readonly databaseNowMs: () => Promise<number>;
   readonly onError: (doing: string, cause: unknown) => void;
 }
 
@@ -52,37 +63,57 @@ export class Sweep {
   }
 
   async #sweep(): Promise<void> {
-    const { store, leases, dispatch, placer, databaseNowMs } = this.#options;
-    const nowMs = await databaseNowMs();
-    const { overdue, toCancel } = await store.read((em) => readLeasesToEnd(em));
-    await leases.fail(
-      overdue
-        .filter((lease) => this.#mayEnd(lease, nowMs))
-        .map((lease) => ({ ...lease, failure: failureOf(lease, nowMs) })),
-    );
+    const { store, leases, dispatch, placer } = this.#options;
+    const { nowMs, untilMs, overdue, toCancel, overdueJobs } = await store.read(async (em) => ({
+      ...(await this.#readGrace(em)),
+      ...(await readLeasesToEnd(em)),
+      overdueJobs: await readOverdueJobs(em),
+    }));
+    await leases.expire(overdue.filter((lease) => this.#mayEnd(lease, nowMs, untilMs)));
     dispatch.cancel(toCancel.filter(({ isAcknowledged }) => isAcknowledged));
-    await leases.timeOut(await store.read((em) => readOverdueJobs(em)));
-    if (this.#sweeps++ % SWEEPS_BETWEEN_LOOKS === 0) await this.#look(nowMs);
+    await leases.timeOut(overdueJobs);
+    const sweep = this.#sweeps++;
+    if (sweep % SWEEPS_BETWEEN_PROGRESS === 0) await this.#writeProgress();
+    if (sweep % SWEEPS_BETWEEN_LOOKS === 0) await this.#look();
+    if (sweep % SWEEPS_BETWEEN_HEALINGS === 0) await this.#heal(nowMs < untilMs);
     placer.wake();
   }
 
-  async #look(nowMs: number): Promise<void> {
-    const { store, leases, signing, isLive, grace } = this.#options;
-    await signing
-      .signAll()
-      .catch((cause: unknown) => this.#options.onError('signing settlements', cause));
-    if (nowMs < grace.untilMs) return;
+  async #readGrace(em: EntityManager): Promise<{ nowMs: number; untilMs: number }> {
+    const { grace } = this.#options;
+    const untilMs = Math.max(grace.untilMs, await graceUntilMs(em));
+    return { nowMs: await databaseNowMs(em), untilMs };
+  }
+
+  async #writeProgress(): Promise<void> {
+    const { store, dispatch, announcements } = this.#options;
+    const progress = dispatch.takeProgress();
+    if (progress.length === 0) return;
+    const jobIds = await store.transaction((em) => writeProgress(em, progress));
+    for (const jobId of jobIds) announcements.publish(jobTopic(jobId));
+  }
+
+  async #look(): Promise<void> {
+    this.#options.dispatch.look();
+    await this.#options.leases.load();
+  }
+
+  async #heal(isGrace: boolean): Promise<void> {
+    const { store, leases, signing, isLive, onError } = this.#options;
+    await signing.signAll().catch((cause: unknown) => onError('signing settlements', cause));
+    if (isGrace) return;
     const open = await store.read((em) => readOpenLeases(em, null));
-    const lost = open.filter(({ nodeId, isAcknowledged }) => isAcknowledged && !isLive(nodeId));
-    await leases.fail(lost.map((lease) => ({ ...lease, failure: 'NODE_LOST' as const })));
+    const nodeIds = new Set(open.map(({ nodeId }) => nodeId));
+    for (const nodeId of nodeIds)
+      if (!isLive(nodeId)) await leases.endLeasesOf(nodeId, 'NODE_LOST');
   }
 
-  #mayEnd({ leasedMs }: OpenLease, nowMs: number): boolean {
-    const { startedMs, untilMs } = this.#options.grace;
-    return leasedMs >= startedMs || nowMs >= untilMs;
+  /**
+   * In a grace no acknowledged lease ends, and none that may have been acknowledged to a replica that was
+   * killed before it wrote so.
+   */
+  #mayEnd({ leasedMs, isAcknowledged }: OpenLease, nowMs: number, untilMs: number): boolean {
+    if (nowMs >= untilMs) return true;
+    return !isAcknowledged && leasedMs >= this.#options.grace.startedMs;
   }
-}
-
-function failureOf(lease: OpenLease, nowMs: number): LeaseFailure {
-  return lease.leaseEndMs < nowMs ? 'LEASE_EXPIRED' : 'NOT_ACKNOWLEDGED';
 }

@@ -12,6 +12,9 @@ export interface WorkNode {
   readonly chainDigest: Uint8Array;
 }
 
+/** How far guests are is kept of so many attempts: no node offers more slots. */
+const MAX_PROGRESSES = 1_024;
+
 /**
  * One node's open Work stream: what it offers, and what is on its way to it. The queue is bounded by the
  * slots that the node offers (at most 1,024) and one cancel for each attempt.
@@ -25,6 +28,10 @@ export class WorkStream {
   #end: { readonly cause: unknown } | null = null;
   /** Signatures of orders that are not acknowledged, by attempt: stored with the acknowledgement. */
   readonly #signatures = new Map<string, Uint8Array>();
+  /** What guests have burnt, by attempt, as the node said since it was taken last. */
+  #progress = new Map<string, bigint>();
+  /** Of all streams of the node, the highest is the newest; null until it is known. */
+  number: number | null = null;
 
   constructor(node: WorkNode) {
     this.node = node;
@@ -55,6 +62,27 @@ export class WorkStream {
   sendOrder(attemptId: string, signature: Uint8Array, message: WorkMessage): void {
     this.#signatures.set(attemptId, signature);
     this.send(message);
+  }
+
+  /** The attempts whose orders are on their way, or were lost there. */
+  get unacknowledged(): readonly string[] {
+    return [...this.#slots.unacknowledged];
+  }
+
+  get hasEnded(): boolean {
+    return this.#end !== null;
+  }
+
+  progress(attemptId: string, fuel: bigint): void {
+    if (this.#progress.size < MAX_PROGRESSES || this.#progress.has(attemptId)) {
+      this.#progress.set(attemptId, fuel);
+    }
+  }
+
+  takeProgress(): ReadonlyMap<string, bigint> {
+    const taken = this.#progress;
+    if (taken.size > 0) this.#progress = new Map();
+    return taken;
   }
 
   /** The order is acknowledged or fenced. Answers its signature where it was sent on this stream. */
