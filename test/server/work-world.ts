@@ -109,7 +109,8 @@ export class WorkWorld {
   placement: Placement;
   #signer: Signer;
   readonly #moduleCheck: ModuleCheck;
-  readonly #dataDir: string;
+  /** Where large contents lie. */
+  readonly dataDir: string;
   readonly #nodes: WorkNode[] = [];
   #shiftMs = 0;
 
@@ -122,11 +123,11 @@ export class WorkWorld {
     this.store = parts.store;
     this.authority = parts.authority;
     this.#signer = parts.signer;
-    this.#dataDir = parts.dataDir;
+    this.dataDir = parts.dataDir;
     const { clock, store } = this;
     this.blobs = createBlobs({
       store,
-      contents: contentsInFiles(this.#dataDir, DEFAULT_BLOB_LIMITS.chunkBytes),
+      contents: contentsInFiles(this.dataDir, DEFAULT_BLOB_LIMITS.chunkBytes),
       clock,
       limits: DEFAULT_BLOB_LIMITS,
       random: randomBytes,
@@ -213,7 +214,7 @@ export class WorkWorld {
     await this.placement.close();
     await this.#moduleCheck.close();
     await this.store.close();
-    rmSync(this.#dataDir, { recursive: true, force: true });
+    rmSync(this.dataDir, { recursive: true, force: true });
   }
 
   /** Time passes for the database, and then placement looks at it. */
