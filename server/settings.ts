@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { isTrustDomain } from '../protocol/identity/spiffe.ts';
 import { DEFAULT_QUOTA } from './clients/quota.ts';
+import { DEFAULT_ADDRESS_LIMITS } from './rpc/address-counts.ts';
 import { DEFAULT_CALL_LIMITS } from './rpc/call-limits.ts';
 
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -158,10 +159,10 @@ export const settings = z.object({
     .default(DEFAULT_CALL_LIMITS.maxStreamsPerCertificate)
     .describe('streams that are open with one certificate'),
   maxConnectionsPerAddress: integer(1, 1_000_000)
-    .default(4_000)
+    .default(DEFAULT_ADDRESS_LIMITS.maxConnectionsPerAddress)
     .describe('connections from one address'),
   maxHandshakesPerAddress: integer(1, 1_000_000)
-    .default(1_000)
+    .default(DEFAULT_ADDRESS_LIMITS.maxHandshakesPerAddress)
     .describe('of those, in their handshake'),
   logLevel: z.enum(LOG_LEVELS).default('info').describe('debug, info, warn, error or silent'),
 });

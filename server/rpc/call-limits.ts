@@ -29,13 +29,17 @@ export const DEFAULT_CALL_LIMITS: CallLimits = {
 /** Keys remembered at once; a bucket that is full again need not be. */
 const MAX_KEYS = 100_000;
 
-const SECOND_MS = 1_000;
+/** A token comes each 1,000 ms / perSecond: in thousandths of one, `perSecond` come each millisecond. */
+const TOKEN = 1_000;
 
 /** One bucket of tokens a key: `burst` at first, and `perSecond` more each second. */
 export class Buckets {
   readonly #rate: Rate;
-  /** By the time at which the bucket would be empty if it had no bound; see `take`. */
-  readonly #emptyAtMs = new Map<string, number>();
+  /**
+   * By the time at which the bucket would be empty if it had no bound (the generic cell rate algorithm), in
+   * thousandths of a token since 1970, so that sums are whole.
+   */
+  readonly #emptyAt = new Map<string, number>();
 
   constructor(rate: Rate) {
     this.#rate = rate;
@@ -43,21 +47,21 @@ export class Buckets {
 
   /** Takes a token. Answers 0, or in how many milliseconds there will be one. */
   take(key: string, nowMs: number): number {
-    const tokenMs = SECOND_MS / this.#rate.perSecond;
-    // The generic cell rate algorithm: a full bucket was empty `burst` tokens ago, and none is fuller.
-    const fullAtMs = nowMs - this.#rate.burst * tokenMs;
-    const emptyAtMs = Math.max(this.#emptyAtMs.get(key) ?? fullAtMs, fullAtMs);
-    if (emptyAtMs + tokenMs > nowMs) return Math.ceil(emptyAtMs + tokenMs - nowMs);
+    const { perSecond, burst } = this.#rate;
+    const now = nowMs * perSecond;
+    const fullAt = now - burst * TOKEN;
+    const emptyAt = Math.max(this.#emptyAt.get(key) ?? fullAt, fullAt) + TOKEN;
+    if (emptyAt > now) return Math.ceil((emptyAt - now) / perSecond);
     // The longest unused key is the first one.
-    this.#emptyAtMs.delete(key);
-    this.#emptyAtMs.set(key, emptyAtMs + tokenMs);
-    if (this.#emptyAtMs.size > MAX_KEYS) this.#forgetFirst();
+    this.#emptyAt.delete(key);
+    this.#emptyAt.set(key, emptyAt);
+    if (this.#emptyAt.size > MAX_KEYS) this.#forgetFirst();
     return 0;
   }
 
   #forgetFirst(): void {
-    for (const key of this.#emptyAtMs.keys()) {
-      this.#emptyAtMs.delete(key);
+    for (const key of this.#emptyAt.keys()) {
+      this.#emptyAt.delete(key);
       return;
     }
   }

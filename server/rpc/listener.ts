@@ -17,12 +17,19 @@ import {
 import type { Logger } from 'pino';
 import type { Clock } from '../clock.ts';
 import { definitionOf } from './adapter.ts';
+import {
+  AddressCounts,
+  type AddressLimits,
+  DEFAULT_ADDRESS_LIMITS,
+  type Place,
+} from './address-counts.ts';
 import { Call } from './call.ts';
+import { DEFAULT_CALL_LIMITS, type CallLimits } from './call-limits.ts';
 import { Connections } from './connections.ts';
 import type { Interceptor } from './interceptor.ts';
 import { authenticate, type AuthenticateOptions } from './interceptors/authenticate.ts';
 import { authorize } from './interceptors/authorize.ts';
-import { limit } from './interceptors/limit.ts';
+import { limitCalls, limitEnrolments } from './interceptors/limit.ts';
 import { log } from './interceptors/log.ts';
 import { validate } from './interceptors/validate.ts';
 import type { EnrolmentLimit } from './limits.ts';
@@ -31,12 +38,13 @@ import { peerOf, type TrustAnchors } from './peer.ts';
 import { serve } from './serve.ts';
 import type { ServiceImplementation } from './service.ts';
 
-export interface ListenerLimits {
+export interface ListenerLimits extends Partial<AddressLimits> {
   readonly maxConnections: number;
   /** Of those, connections without a valid certificate: strangers must not keep nodes out. */
   readonly maxUncertifiedConnections: number;
   readonly maxStreamsPerConnection: number;
   readonly maxMessageBytes: number;
+  readonly calls?: CallLimits;
   /** Default 5 s. */
   readonly handshakeTimeoutMs?: number;
 }
@@ -92,8 +100,9 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   const interceptors: readonly Interceptor[] = [
     options.measure,
     authenticate(authentication),
+    limitCalls(options.limits.calls ?? DEFAULT_CALL_LIMITS),
     authorize(authentication),
-    limit({ enrolment: options.enrolmentLimit }),
+    limitEnrolments(options.enrolmentLimit),
     validate(),
     log({ now: authentication.now, log: options.log }),
   ];
@@ -158,11 +167,28 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   tls.maxConnections = options.limits.maxConnections;
   // Those in their handshake, too, which a stop has to close as well.
   const sockets = new Set<Socket>();
+  const addresses = new AddressCounts({ ...DEFAULT_ADDRESS_LIMITS, ...options.limits });
+  /** Of connections in their handshake, by the peer's address and port. */
+  const shaking = new Map<string, Place>();
   tls.on('connection', (socket: Socket) => {
+    const place = addresses.enter(socket.remoteAddress ?? '');
+    if (place === null) {
+      socket.destroy();
+      return;
+    }
+    const name = `${socket.remoteAddress}:${socket.remotePort}`;
+    shaking.set(name, place);
     sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+    socket.once('close', () => {
+      sockets.delete(socket);
+      if (shaking.get(name) === place) shaking.delete(name);
+      place.leave();
+    });
   });
   tls.on('secureConnection', (socket: TLSSocket) => {
+    const name = `${socket.remoteAddress}:${socket.remotePort}`;
+    shaking.get(name)?.shakenHands();
+    shaking.delete(name);
     socket.on('error', () => socket.destroy());
     if (socket.alpnProtocol !== 'h2' || socket.remoteAddress === undefined) socket.destroy();
     else if (connections.accept(socket, peerOf(socket, options.anchors))) {
