@@ -2,7 +2,7 @@
 
 import { query } from '../store/query.ts';
 import type { EntityManager } from '../store/store.ts';
-import { SILENT_PART, type Grace, type SilentNode, type Silence } from './liveness.ts';
+import { SILENT_PART, type Silence, type SilentNode } from './liveness.ts';
 import type { NewestStream } from './newest-stream.ts';
 import type { Standing } from './standing.ts';
 
@@ -115,49 +115,6 @@ export async function claimStreams(
   return claims.map((claim) => answers.get(claim) ?? null);
 }
 
-/** Of the grace, for whoever else ends leases: nobody does before. */
-export async function graceUntilMs(em: EntityManager): Promise<number> {
-  const [row] = await query<{ until_ms: string }>(
-    em,
-    'select until_ms::text from liveness_grace where grace_id = 1',
-  );
-  return Number(row?.until_ms ?? 0);
-}
-
-/** The fleet's state, locked until the transaction ends; null while another replica judges. */
-export async function lockGrace(
-  em: EntityManager,
-): Promise<{ readonly nowMs: number; readonly grace: Grace } | null> {
-  const [row] = await query<{
-    now_ms: string;
-    until_ms: string;
-    observed_ms: string;
-    is_damped: boolean;
-  }>(
-    em,
-    `select gap_junction_now_ms()::text as now_ms, until_ms::text, observed_ms::text, is_damped
-       from liveness_grace where grace_id = 1 for update skip locked`,
-  );
-  if (row === undefined) return null;
-  return {
-    nowMs: Number(row.now_ms),
-    grace: {
-      untilMs: Number(row.until_ms),
-      observedMs: Number(row.observed_ms),
-      isDamped: row.is_damped,
-    },
-  };
-}
-
-export async function writeGrace(em: EntityManager, grace: Grace): Promise<void> {
-  await query(
-    em,
-    `update liveness_grace set until_ms = $1::bigint, observed_ms = $2::bigint, is_damped = $3
-     where grace_id = 1`,
-    [grace.untilMs, grace.observedMs, grace.isDamped],
-  );
-}
-
 /** Who is silent at `nowMs`, with how many there are to compare with. */
 export async function readSilence(em: EntityManager, nowMs: number): Promise<Silence> {
   const silent = await query<{ node_id: string; last_beat_ms: string; lost_period_ms: string }>(
@@ -201,6 +158,21 @@ export async function recordLost(em: EntityManager, node: SilentNode): Promise<b
     [node.nodeId, node.lastBeatMs],
   );
   return rows.length === 1;
+}
+
+/** Those of the nodes that are live, whatever this replica remembers. */
+export async function liveNodes(
+  em: EntityManager,
+  nodeIds: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const rows = await query<{ node_id: string }>(
+    em,
+    `select node_id from node
+      where last_beat_ms is not null and lost_ms is null
+        and node_id in (select jsonb_array_elements_text($1::jsonb))`,
+    [JSON.stringify(nodeIds)],
+  );
+  return new Set(rows.map(({ node_id: nodeId }) => nodeId));
 }
 
 /** A beat that was accepted, as it is written. */

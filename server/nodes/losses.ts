@@ -1,8 +1,9 @@
 // Finds the nodes that are lost, and has done what that asks for: on any replica, as often as it takes.
 
 import type { Store } from '../store/store.ts';
+import { lockGrace, writeGrace } from './grace-store.ts';
 import { judgeSilence, type LivenessTerms, type SilentNode } from './liveness.ts';
-import { forgetFutureBeats, lockGrace, readSilence, writeGrace } from './liveness-store.ts';
+import { forgetFutureBeats, readSilence } from './liveness-store.ts';
 
 /** Nodes whose loss is worked on at a time: a fleet that is lost at once takes turns at the database. */
 const AT_A_TIME = 16;

@@ -2,6 +2,7 @@
 // number of replicas may sweep at once: whatever a sweep finds is judged again under the job's lock.
 import { jobTopic, type Announcements } from '../jobs/announcements.ts';
 import { graceUntilMs } from '../nodes/grace-store.ts';
+import { liveNodes } from '../nodes/liveness-store.ts';
 import { databaseNowMs } from '../store/now.ts';
 import type { EntityManager, Store } from '../store/store.ts';
 import type { Dispatch } from './dispatch.ts';
@@ -103,9 +104,11 @@ export class Sweep {
     await signing.signAll().catch((cause: unknown) => onError('signing settlements', cause));
     if (isGrace) return;
     const open = await store.read((em) => readOpenLeases(em, null));
-    const nodeIds = new Set(open.map(({ nodeId }) => nodeId));
-    for (const nodeId of nodeIds)
-      if (!isLive(nodeId)) await leases.endLeasesOf(nodeId, 'NODE_LOST');
+    const silent = new Set(open.map(({ nodeId }) => nodeId).filter((nodeId) => !isLive(nodeId)));
+    if (silent.size === 0) return;
+    // Another replica may have heard them a moment ago.
+    const live = await store.read((em) => liveNodes(em, [...silent]));
+    for (const nodeId of silent.difference(live)) await leases.endLeasesOf(nodeId, 'NODE_LOST');
   }
 
   /**
