@@ -89,11 +89,14 @@ export class Connections {
     ];
   }
 
-  /** The server stops: streams would never end by themselves. */
+  /** The server stops: ends the streams that would never end by themselves, those that answer for long. */
   endStreams(): void {
     for (const connection of this.#byPeerName.values()) {
       for (const call of connection.calls) {
-        if (call.method.descriptor.methodKind !== 'unary') call.fail(stopping(call));
+        const { methodKind } = call.method.descriptor;
+        if (methodKind === 'bidi_streaming' || methodKind === 'server_streaming') {
+          call.fail(stopping(call));
+        }
       }
     }
   }
@@ -200,7 +203,7 @@ function endWhenStalled(call: Call, nowMs: number): void {
 function stopping(call: Call): RpcError {
   return new RpcError(
     'UNAVAILABLE',
-    'STOPPING',
+    'SHUTTING_DOWN',
     `calling ${call.method.path}: this server is stopping; connect again`,
   );
 }

@@ -27,8 +27,10 @@ export type Access = Message<"gapjunction.access.v1.Access"> & {
    *
    * Any method may also answer, by reason: INVALID_REQUEST, with field violations, MALFORMED_REQUEST, and,
    * where it lists, PAGE_TOKEN_UNKNOWN (all INVALID_ARGUMENT). REQUEST_STALLED, CALL_STALLED
-   * (DEADLINE_EXCEEDED): the request did not come, or the answer was not made, in time. REVOCATIONS_UNKNOWN, STOPPING
-   * (UNAVAILABLE): try again, elsewhere if there is a choice. INTERNAL, with `request_id`.
+   * (DEADLINE_EXCEEDED): the request did not come, or the answer was not made, in time. REVOCATIONS_UNKNOWN,
+   * DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), TRANSACTION_CONFLICT (ABORTED): try again, elsewhere if there
+   * is a choice; what the call asked for may have been done, or not. STORAGE_FULL (RESOURCE_EXHAUSTED): the
+   * operator has to make room. INTERNAL, with `request_id`.
    *
    * @generated from field: repeated gapjunction.access.v1.Role callers = 1;
    */
