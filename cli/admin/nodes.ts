@@ -8,6 +8,8 @@ import {
   StandingSchema,
 } from '#gen/gapjunction/admin/v1/node_admin_pb';
 
+import { IsolationLevelSchema } from '#gen/gapjunction/job/v1/isolation_pb';
+
 import { connected, withConnection, type ConnectionOptions } from '../connection.ts';
 import { CommandError } from '../failure.ts';
 import { digestText, enumText, print, printMessage, printTable, timeText } from '../output.ts';
@@ -67,6 +69,9 @@ export function nodeCommand(): Command {
           `certificate  until ${timeText(node.certificateExpiresAt)}, key ${digestText(node.keyId)}`,
         );
         print(`slots        ${node.slots}, leases ${node.leases}`);
+        const labels = Object.entries(node.labels).map(([key, value]) => `${key}=${value}`);
+        print(`labels       ${labels.join(', ') || 'none'}`);
+        print(`isolation    ${enumText(IsolationLevelSchema, node.isolationLevel)}`);
         print(`versions     agent ${node.agentVersion}, engine ${node.engineVersion}`);
       })
   );

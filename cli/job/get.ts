@@ -1,12 +1,14 @@
 import { Command } from 'commander';
 
 import { EntrySchema } from '#gen/gapjunction/job/v1/bill_pb';
+import { IsolationLevel, IsolationLevelSchema } from '#gen/gapjunction/job/v1/isolation_pb';
 import {
   AttemptStateSchema,
   JobSchema,
   JobService,
   JobState,
   JobStateSchema,
+  type Attempt,
   type Job,
 } from '#gen/gapjunction/job/v1/job_pb';
 
@@ -37,11 +39,34 @@ function describe(job: Job): void {
   print(`module     ${digestText(job.module!.digest)}  ${job.module!.sizeBytes} bytes`);
   print(`entry      ${enumText(EntrySchema, job.entry)}`);
   print(`held       ${centsText(job.holdMicrocents)}`);
-  print(`submitted  ${timeText(job.submittedAt)}`);
-  for (const attempt of job.attempts) {
-    const state = enumText(AttemptStateSchema, attempt.state);
-    print(
-      `attempt    ${attempt.attemptId} on ${attempt.nodeId}  ${state} ${attempt.failure}`.trimEnd(),
-    );
-  }
+  print(`submitted  ${timeText(job.submittedAt)}, as request ${job.requestId}`);
+  print(`priority   ${job.priority}`);
+  describeConstraints(job);
+  print(`timeouts   ${timeoutsText(job)}`);
+  if (job.cancelRequested) print(`stop       asked for, ${job.cancelReason}`);
+  for (const attempt of job.attempts) describeAttempt(attempt);
+}
+
+function describeConstraints({ constraints }: Job): void {
+  const labels = Object.entries(constraints?.labels ?? {}).map(([key, value]) => `${key}=${value}`);
+  const level = constraints?.isolationLevel ?? IsolationLevel.UNSPECIFIED;
+  const isolation =
+    level === IsolationLevel.UNSPECIFIED
+      ? []
+      : [`isolation at least ${enumText(IsolationLevelSchema, level)}`];
+  if (labels.length + isolation.length === 0) return;
+  print(`only on    nodes with ${[...labels, ...isolation].join(', ')}`);
+}
+
+function timeoutsText({ queueTimeoutMs, totalTimeoutMs }: Job): string {
+  const total = totalTimeoutMs === 0n ? 'no end to the whole' : `${totalTimeoutMs} ms in all`;
+  return `${queueTimeoutMs} ms in the queue, ${total}`;
+}
+
+function describeAttempt(attempt: Attempt): void {
+  const { attemptId, nodeId, failure, leasedAt, endedAt, progressFuel } = attempt;
+  const state = enumText(AttemptStateSchema, attempt.state);
+  print(`attempt    ${attemptId} on ${nodeId}  ${state} ${failure}`.trimEnd());
+  const end = endedAt === undefined ? `fuel so far ${progressFuel}` : `to ${timeText(endedAt)}`;
+  print(`           from ${timeText(leasedAt)} ${end}`);
 }

@@ -13,6 +13,7 @@ import { uploadBlob } from '../blobs.ts';
 import type { Connection } from '../connection.ts';
 import { pushModule } from '../module/push.ts';
 import { progress } from '../output.ts';
+import { placementOf, type PlacementOptions } from './placement.ts';
 
 /** The contract's bound on an input that travels within SubmitJob. */
 const MAX_INLINE_INPUT_BYTES = 1024 * 1024;
@@ -43,7 +44,7 @@ export function addJobOptions(command: Command): Command {
 export async function prepareJob(
   connection: Connection,
   file: string,
-  options: JobOptions,
+  options: JobOptions & PlacementOptions,
 ): Promise<MessageInitShape<typeof JobSpecSchema>> {
   const module = await pushModule(connection, await readFile(file));
   const grants: Grant[] = [];
@@ -60,6 +61,7 @@ export async function prepareJob(
         ? { case: 'inlineInput', value: input }
         : { case: 'inputDigest', value: await uploadBlob(connection.client(BlobService), input) },
     grants,
+    ...placementOf(options),
     limits: {
       fuel: options.fuel ?? 0n,
       deadlineEpochs: Math.ceil((options.deadlineMs ?? 0) / EPOCH_MS),

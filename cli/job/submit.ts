@@ -9,10 +9,11 @@ import { CommandError } from '../failure.ts';
 import { untilThere } from '../retry.ts';
 import { print, printMessage, progress } from '../output.ts';
 import { acknowledge } from './acknowledge.ts';
+import { addPlacementOptions, type PlacementOptions } from './placement.ts';
 import { addJobOptions, prepareJob, type JobOptions } from './spec.ts';
 import { addResultOptions, watchToEnd, type ResultOptions } from './result.ts';
 
-interface SubmitOptions extends ConnectionOptions, JobOptions, ResultOptions {
+interface SubmitOptions extends ConnectionOptions, JobOptions, PlacementOptions, ResultOptions {
   readonly wait?: boolean;
   readonly ack?: boolean;
   readonly requestId?: string;
@@ -20,7 +21,7 @@ interface SubmitOptions extends ConnectionOptions, JobOptions, ResultOptions {
 }
 
 export function jobSubmitCommand(): Command {
-  return addResultOptions(addJobOptions(withConnection(new Command('submit'))))
+  return addResultOptions(addPlacementOptions(addJobOptions(withConnection(new Command('submit')))))
     .description('run a module as a job')
     .option('--request-id <id>', 'makes a repeated call safe (default: a new one)')
     .option('--wait', 'watch it to its end; implied by --output, --bill and --ack')

@@ -93,9 +93,9 @@ onEachWorld('a lease', (openWorld) => {
     const { jobId } = await client.submit({ limits: { deadlineEpochs: 100 } });
     node.acknowledge(await node.nextOrder());
     await client.until(jobId, isAcknowledged);
-    await world.passTime(300_500);
+    await world.passTime(290_000);
     expect((await client.job(jobId)).state).to.equal(JobState.RUNNING);
-    await world.passTime(1_000);
+    await world.passTime(12_000);
     expect(failures(await client.job(jobId))).to.deep.equal(['LEASE_EXPIRED']);
   });
 
