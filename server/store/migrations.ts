@@ -18,6 +18,7 @@ import { LogsMigration } from './migrations/logs.ts';
 import { NodesMigration } from './migrations/nodes.ts';
 import { RetentionMigration } from './migrations/retention.ts';
 import { TimeoutsAndConstraintsMigration } from './migrations/timeouts-and-constraints.ts';
+import { WorkStreamsMigration } from './migrations/work-streams.ts';
 
 export const migrations: { name: string; class: Constructor<Migration> }[] = [
   { name: '0001-clock', class: ClockMigration },
@@ -36,4 +37,5 @@ export const migrations: { name: string; class: Constructor<Migration> }[] = [
   { name: '0014-logs', class: LogsMigration },
   { name: '0015-retention', class: RetentionMigration },
   { name: '0016-fair-queue', class: FairQueueMigration },
+  { name: '0017-work-streams', class: WorkStreamsMigration },
 ];
