@@ -148,7 +148,7 @@ whenAll('the bytes of an acknowledged job (PostgreSQL)', () => {
       for (const plain of plainOf(marks)) expect(filesWith(plain, ...folders)).to.deep.equal([]);
     } finally {
       await world.close();
-      await postgresql.stop();
+      postgresql.stop();
     }
   });
 });
