@@ -1,4 +1,5 @@
 import { JobService } from '#gen/gapjunction/job/v1/job_pb';
+import { digestText } from '../../protocol/bill/digest.ts';
 import { makeId } from '../../protocol/identity/ids.ts';
 import { findBill } from '../bills/bills.ts';
 import type { Blobs } from '../blobs/blobs.ts';
@@ -11,13 +12,14 @@ import { callerOf, implement, type ServiceImplementation } from '../rpc/service.
 import type { Store } from '../store/store.ts';
 import { jobTopic, nodeTopic, QUEUE_TOPIC, type Announcements } from './announcements.ts';
 import { cancelJob } from './cancel-store.ts';
+import { CheckTurns } from './check-turns.ts';
 import { jobMessage, moduleMessage, statesOf } from './job-message.ts';
 import type { JobRecord } from './job-record.ts';
 import { listJobs, readJob } from './job-store.ts';
 import { priceMessage } from './job-terms.ts';
 import { watchJob } from './job-watch.ts';
 import { currentAttempt } from './jobs.ts';
-import { MAX_MODULE_BYTES } from './module.ts';
+import { MAX_MODULE_BYTES, type Module } from './module.ts';
 import type { ModuleCheck } from './module-check.ts';
 import type { Retention } from './retention.ts';
 import { findModule, insertModule, listModules } from './module-store.ts';
@@ -54,15 +56,23 @@ export function jobService(deps: JobServiceDeps): ServiceImplementation {
     return record;
   }
 
+  const checks = new CheckTurns<Module>();
+
   return implement(JobService, {
     async registerModule({ digest }, context) {
       const { clientId } = callerOf(context, 'client');
       const known = await store.read((em) => findModule(em, { clientId, digest }));
       if (known !== null) return { module: moduleMessage(known) };
       await store.read((em) => blobs.requireOwned(em, { clientId, digest }));
-      const bytes = await readModuleBytes(blobs, digest);
-      const facts = await moduleCheck.check(bytes);
-      const module = { digest, sizeBytes: BigInt(bytes.length), ...facts };
+      const module = await checks.take({
+        clientId,
+        key: digestText(digest),
+        async check() {
+          // Read when its turn comes: what waits takes no memory.
+          const bytes = await readModuleBytes(blobs, digest);
+          return { digest, sizeBytes: BigInt(bytes.length), ...(await moduleCheck.check(bytes)) };
+        },
+      });
       const registered = await store.transaction(async (em) => {
         await blobs.keepModule(em, { clientId, digest });
         return insertModule(em, { clientId, module });

@@ -18,9 +18,6 @@ export type CheckAnswer =
 /** Ten times what the largest honest module takes on a slow machine. */
 const MAX_CHECK_MS = 20_000;
 
-/** Modules that wait for the process, 16 MiB each at most. */
-const MAX_WAITING = 8;
-
 /** V8 aborts at a million types; a module has at most 10,000. */
 const MAX_CHECKS_PER_PROCESS = 50;
 
@@ -30,38 +27,25 @@ export class ModuleCheck {
   #checker: ChildProcess | null = null;
   #checks = 0;
   #last: Promise<unknown> = Promise.resolve();
-  #waiting = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   /**
-   * What the module offers to jobs. Throws RpcError MODULE_REFUSED (INVALID_ARGUMENT, metadata `offset`
-   * and `cause`), CHECKER_BUSY (RESOURCE_EXHAUSTED) where too many wait.
+   * What the module offers to jobs. Whoever asks waits for those before: see CheckTurns. Throws RpcError
+   * MODULE_REFUSED (INVALID_ARGUMENT, metadata `offset` and `cause`).
    */
   async check(bytes: Uint8Array): Promise<Facts> {
     if (bytes.length > MAX_MODULE_BYTES) {
       throw refused(MAX_MODULE_BYTES, `a module has at most ${MAX_MODULE_BYTES} bytes`);
     }
-    if (this.#waiting >= MAX_WAITING) {
-      throw new RpcError(
-        'RESOURCE_EXHAUSTED',
-        'CHECKER_BUSY',
-        `checking the module: ${MAX_WAITING} others wait for that; try again in a moment`,
-      );
-    }
-    this.#waiting++;
     const turn = this.#last.then(() => this.#ask(bytes));
     this.#last = turn.catch(() => undefined);
-    try {
-      const answer = await turn;
-      if (answer.kind === 'accepted') return answer.facts;
-      if (answer.kind === 'refused') throw refused(answer.offset, answer.cause);
-      throw new Error(`checking a module of ${bytes.length} bytes: ${answer.cause}`);
-    } finally {
-      this.#waiting--;
-    }
+    const answer = await turn;
+    if (answer.kind === 'accepted') return answer.facts;
+    if (answer.kind === 'refused') throw refused(answer.offset, answer.cause);
+    throw new Error(`checking a module of ${bytes.length} bytes: ${answer.cause}`);
   }
 
   async close(): Promise<void> {

@@ -997,8 +997,8 @@ export const JobService: GenService<{
    * Checks an uploaded module and makes it ready for jobs. Safe to repeat.
    *
    * Errors, by reason: BLOB_UNKNOWN (NOT_FOUND): upload it first. MODULE_REFUSED (INVALID_ARGUMENT), with
-   * metadata `offset` (bytes from the start of the file) and `cause`. CHECKER_BUSY (RESOURCE_EXHAUSTED):
-   * many others wait for theirs to be checked; try again in a moment.
+   * metadata `offset` (bytes from the start of the file) and `cause`. CHECKER_BUSY (RESOURCE_EXHAUSTED),
+   * with metadata `limit` and `retry_after_ms`: so many of the client's modules wait to be checked.
    *
    * @generated from rpc gapjunction.job.v1.JobService.RegisterModule
    */
