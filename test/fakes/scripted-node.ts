@@ -14,6 +14,7 @@ import {
   type CompleteRequest,
   type CompleteResponse,
   type CompleteResponseSchema,
+  type IntroductionSchema,
   type OrderSchema,
   type WorkRequest,
   type WorkResponseSchema,
@@ -53,6 +54,7 @@ export class ScriptedNode {
   readonly #cancels = new Mailbox<string>();
   #wakeSender: (() => void) | null = null;
   #isOpen = false;
+  #introduction: MessageInitShape<typeof IntroductionSchema> | null = null;
   #reading: Promise<unknown> = Promise.resolve();
 
   constructor(calls: DispatchCalls, signer: Signer) {
@@ -64,6 +66,7 @@ export class ScriptedNode {
   connect(freeSlots: number): void {
     this.#isOpen = true;
     this.#outbox.length = 0;
+    if (this.#introduction !== null) this.introduce(this.#introduction);
     this.offer(freeSlots);
     this.#reading = this.#read();
   }
@@ -78,6 +81,17 @@ export class ScriptedNode {
   /** How the stream ended: undefined, or the error. */
   ended(): Promise<unknown> {
     return this.#reading;
+  }
+
+  /** Says what it is; to be said before it connects, or while it is. */
+  introduce(introduction: MessageInitShape<typeof IntroductionSchema>): void {
+    this.#introduction = introduction;
+    if (this.#isOpen) this.#send({ kind: { case: 'introduction', value: introduction } });
+  }
+
+  /** Says how far the guest of an attempt is. */
+  progress({ order: { attemptId } }: Pick<ReceivedOrder, 'order'>, fuel: bigint): void {
+    this.#send({ kind: { case: 'progress', value: { attemptId, fuel } } });
   }
 
   offer(freeSlots: number): void {

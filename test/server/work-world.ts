@@ -29,7 +29,7 @@ import { clientHolder, DEFAULT_BLOB_LIMITS } from '../../server/blobs/blob.ts';
 import { createBlobs, type Blobs } from '../../server/blobs/blobs.ts';
 import { contentsInFiles } from '../../server/blobs/contents-in-files.ts';
 import { type Clock, systemClock } from '../../server/clock.ts';
-import { LocalAnnouncements } from '../../server/jobs/announcements.ts';
+import type { Announcements } from '../../server/jobs/announcements.ts';
 import { jobService } from '../../server/jobs/job-service.ts';
 import { DEFAULT_OUTPUT_RETENTION_MS, Retention } from '../../server/jobs/retention.ts';
 import { ModuleCheck } from '../../server/jobs/module-check.ts';
@@ -40,11 +40,13 @@ import {
   earningsOf,
   ledgerSum,
 } from '../../server/ledger/ledger-store.ts';
+import { insertNode, type BoundCertificate } from '../../server/nodes/node-store.ts';
 import { openPlacement, type Placement } from '../../server/placement/placement.ts';
 import type { CallContext, Caller, CallerOf, Handlers } from '../../server/rpc/service.ts';
 import type { Signer } from '../../server/secrets/secrets.ts';
 import { openStore, type OpenStore } from '../../server/store/open.ts';
 import { query } from '../../server/store/query.ts';
+import { AnnouncementBus } from '../fakes/announcement-bus.ts';
 import { TestAuthority, type IssuedCertificate } from '../fakes/authority.ts';
 import { ScriptedNode } from '../fakes/scripted-node.ts';
 import { whenAll } from '../all.ts';
@@ -93,8 +95,7 @@ export function onEachWorld(title: string, tests: (openWorld: OpenWorld) => void
 }
 
 export class WorkWorld {
-  /** Short delays pass by themselves; what is done every second or so is done by `passTime`. */
-  readonly clock: Clock = { ...systemClock, every: () => () => {} };
+  readonly clock: Clock = new ReplicaClock();
   readonly store: OpenStore;
   readonly authority: TestAuthority;
   readonly blobs: Blobs;
@@ -103,7 +104,8 @@ export class WorkWorld {
   readonly jobs: Handlers<typeof JobService>;
   readonly fleet = new TestFleet();
   readonly revokedSerials = new Set<string>();
-  readonly announcements = new LocalAnnouncements();
+  readonly announcementBus = new AnnouncementBus();
+  readonly announcements: Announcements = this.announcementBus.connect();
   /** What went wrong in the background, for a test that wants it so. */
   readonly failures: { readonly doing: string; readonly cause: unknown }[] = [];
   placement: Placement;
@@ -112,6 +114,7 @@ export class WorkWorld {
   /** Where large contents lie. */
   readonly dataDir: string;
   readonly #nodes: WorkNode[] = [];
+  readonly #replicas: Placement[] = [];
   #shiftMs = 0;
 
   private constructor(parts: {
@@ -181,8 +184,27 @@ export class WorkWorld {
   }
 
   async startPlacement(): Promise<void> {
-    const { store, clock, blobs, fleet, announcements } = this;
-    this.placement = await openPlacement({
+    this.placement = await this.#openPlacement(this);
+  }
+
+  /** A second replica over the same database, with streams, memory and a clock of its own. */
+  async openReplica(): Promise<Replica> {
+    const clock = new ReplicaClock();
+    const announcements = this.announcementBus.connect();
+    const placement = await this.#openPlacement({ clock, announcements });
+    this.#replicas.push(placement);
+    return { placement, clock };
+  }
+
+  #openPlacement({
+    clock,
+    announcements,
+  }: {
+    readonly clock: Clock;
+    readonly announcements: Announcements;
+  }): Promise<Placement> {
+    const { store, blobs, fleet } = this;
+    return openPlacement({
       store,
       clock,
       random: randomBytes,
@@ -211,7 +233,7 @@ export class WorkWorld {
   }
 
   async close(): Promise<void> {
-    await this.placement.close();
+    for (const placement of [this.placement, ...this.#replicas]) await placement.close();
     await this.#moduleCheck.close();
     await this.store.close();
     rmSync(this.dataDir, { recursive: true, force: true });
@@ -249,9 +271,9 @@ export class WorkWorld {
     );
   }
 
-  /** The same node with its certificate in a second process. */
-  sameNode({ nodeId, issued }: WorkNode): WorkNode {
-    const node = new WorkNode(this, nodeId, issued);
+  /** The same node with its certificate in a second process, or at another replica. */
+  sameNode({ nodeId, issued }: WorkNode, at: HasPlacement = this): WorkNode {
+    const node = new WorkNode(at, nodeId, issued);
     this.#nodes.push(node);
     return node;
   }
@@ -264,11 +286,14 @@ export class WorkWorld {
   }
 
   /** A live node with a certificate, its Work stream not open yet. */
-  async node(): Promise<WorkNode> {
+  async node(at: HasPlacement = this): Promise<WorkNode> {
     const nodeId = makeId('n', randomBytes);
     const issued = await this.authority.node(nodeId);
+    await this.store.transaction((em) =>
+      insertNode(em, { nodeId, accountId: `acct_${nodeId}` }, boundOf(issued)),
+    );
     this.fleet.live.add(nodeId);
-    const node = new WorkNode(this, nodeId, issued);
+    const node = new WorkNode(at, nodeId, issued);
     this.#nodes.push(node);
     return node;
   }
@@ -276,6 +301,47 @@ export class WorkWorld {
   ledgerSum(): Promise<bigint> {
     return this.store.read(ledgerSum);
   }
+}
+
+/** Whatever nodes may be connected to. */
+export interface HasPlacement {
+  readonly placement: Placement;
+}
+
+export interface Replica extends HasPlacement {
+  readonly clock: ReplicaClock;
+}
+
+/** Short delays pass by themselves; what is done every second or so is done by `passTime`. */
+export class ReplicaClock implements Clock {
+  #standstillMs = 0;
+
+  now(): number {
+    return systemClock.now() + this.#standstillMs;
+  }
+
+  after(delayMs: number, task: () => void): () => void {
+    return systemClock.after(delayMs, task);
+  }
+
+  every(): () => void {
+    return () => {};
+  }
+
+  /** As after a SIGSTOP and, so much later, a SIGCONT. */
+  standStill(ms: number): void {
+    this.#standstillMs += ms;
+  }
+}
+
+function boundOf({ certificate }: IssuedCertificate): BoundCertificate {
+  return {
+    keyId: keyIdOf(certificate.publicKey) ?? new Uint8Array(),
+    certificate: certificate.raw,
+    issuerCertificate: certificate.raw,
+    serial: serialHex(certificate.serialNumber),
+    notAfterMs: certificate.validToDate.getTime(),
+  };
 }
 
 /** The fleet as a test says that it is. */
@@ -324,10 +390,10 @@ export class WorkNode extends ScriptedNode {
   /** Adds to the logs of an attempt; answers where the next piece begins. */
   readonly appendLogs: (attemptId: string, offset: number, text: string) => Promise<bigint>;
 
-  constructor(world: WorkWorld, nodeId: string, issued: IssuedCertificate) {
+  constructor(at: HasPlacement, nodeId: string, issued: IssuedCertificate) {
     const caller = nodeCaller(nodeId, issued);
     const dispatch = () =>
-      world.placement.service.handlers as unknown as Handlers<typeof DispatchService>;
+      at.placement.service.handlers as unknown as Handlers<typeof DispatchService>;
     super(
       {
         work: (requests) => dispatch().work(requests, contextOf(caller)),
