@@ -70,6 +70,8 @@ export const BlobUploadSchema = defineEntity({
     /** Also names its key. */
     contentId: p.text(),
     lastByteMs: p.bigint('number').index('blob_upload_last_byte_ms_index'),
+    /** Rises with each stream that goes on with it: only the newest may write. */
+    turn: p.integer(),
   },
 });
 export class BlobUpload extends BlobUploadSchema.class {}

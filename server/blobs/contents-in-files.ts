@@ -33,7 +33,8 @@ export function contentsInFiles(folder: string, chunkBytes: number): BlobContent
       return Math.floor((size ?? 0) / stride);
     },
 
-    async append(contentId, index, sealed) {
+    // One process alone has the files, and lets one stream write at a time: no turn is asked for.
+    async append({ contentId }, index, sealed) {
       const path = pathOf(contentId);
       const file = await open(path, 'a', 0o600);
       try {
@@ -69,7 +70,7 @@ export function contentsInFiles(folder: string, chunkBytes: number): BlobContent
       return chunk === null || chunk.length === 0 ? null : chunk;
     },
 
-    async truncate(contentId, count) {
+    async truncate({ contentId }, count) {
       await unlessMissing(() => truncate(pathOf(contentId), count * stride));
     },
 

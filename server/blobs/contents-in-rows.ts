@@ -9,6 +9,12 @@ import type { BlobContents } from './blob-contents.ts';
 const DISK_FULL = '53100';
 const UNIQUE_VIOLATION = '23505';
 
+/**
+ * The upload, as long as it is this stream's turn. Locked, so that whoever takes over waits for what is being
+ * written, and sees it: replicas know of each other's streams by this row alone.
+ */
+const MINE = `(select 1 from blob_upload where content_id = $1 and turn = $2 for share)`;
+
 export function contentsInRows(store: Store): BlobContents {
   return {
     async count(contentId) {
@@ -22,18 +28,21 @@ export function contentsInRows(store: Store): BlobContents {
       return rows[0]?.chunks ?? 0;
     },
 
-    async append(contentId, index, sealed) {
-      try {
-        await store.read((em) =>
+    async append({ contentId, turn }, index, sealed) {
+      const rows = await store
+        .read((em) =>
           query(
             em,
-            `insert into blob_chunk (content_id, chunk_index, sealed) values ($1, $2, $3) returning 1`,
-            [contentId, index, sealed],
+            `with mine as ${MINE}
+             insert into blob_chunk (content_id, chunk_index, sealed)
+             select $1::text, $3::int, $4::bytea from mine returning 1`,
+            [contentId, turn, index, sealed],
           ),
-        );
-      } catch (cause) {
-        throw refusal(cause);
-      }
+        )
+        .catch((cause: unknown) => {
+          throw refusal(cause);
+        });
+      if (rows.length === 0) throw takenOver();
     },
 
     // Each append was a transaction of its own.
@@ -50,12 +59,15 @@ export function contentsInRows(store: Store): BlobContents {
       return rows[0]?.sealed ?? null;
     },
 
-    async truncate(contentId, count) {
+    async truncate({ contentId, turn }, count) {
       await store.read((em) =>
-        query(em, `delete from blob_chunk where content_id = $1 and chunk_index >= $2`, [
-          contentId,
-          count,
-        ]),
+        query(
+          em,
+          `with mine as ${MINE}
+           delete from blob_chunk
+            where content_id = $1 and chunk_index >= $3 and exists (select from mine)`,
+          [contentId, turn, count],
+        ),
       );
     },
 
@@ -70,13 +82,14 @@ export function contentsInRows(store: Store): BlobContents {
 function refusal(cause: unknown): unknown {
   const code = (cause as { code?: unknown }).code;
   if (code === DISK_FULL) return storageFull('storing a part of a blob: the disk is full', cause);
-  if (code === UNIQUE_VIOLATION) {
-    return new RpcError(
-      'ABORTED',
-      'UPLOAD_TAKEN_OVER',
-      'storing a part of a blob: another upload of it goes on; ask for its offset',
-      { cause },
-    );
-  }
-  return cause;
+  return code === UNIQUE_VIOLATION ? takenOver(cause) : cause;
+}
+
+function takenOver(cause?: unknown): RpcError {
+  return new RpcError(
+    'ABORTED',
+    'UPLOAD_TAKEN_OVER',
+    'storing a part of a blob: another upload of it goes on; ask for its offset',
+    { cause },
+  );
 }

@@ -7,6 +7,8 @@ import { shareFull } from './blob-store.ts';
 
 export interface UploadRow {
   readonly contentId: string;
+  /** See BlobUpload. */
+  readonly turn: number;
   readonly key: Uint8Array;
   readonly sizeBytes: number;
 }
@@ -20,9 +22,14 @@ export async function findUpload(
   em: EntityManager,
   { uploader, digest }: UploadKey,
 ): Promise<UploadRow | null> {
-  const rows = await query<{ content_id: string; key: Uint8Array; size_bytes: number }>(
+  const rows = await query<{
+    content_id: string;
+    turn: number;
+    key: Uint8Array;
+    size_bytes: number;
+  }>(
     em,
-    `select u.content_id, k.key, u.size_bytes
+    `select u.content_id, u.turn, k.key, u.size_bytes
        from blob_upload u join content_key k on k.key_id = u.content_id
       where u.holder_kind = $1 and u.holder_id = $2 and u.digest = $3`,
     [uploader.kind, uploader.id, digest],
@@ -30,7 +37,12 @@ export async function findUpload(
   const row = rows[0];
   return row === undefined
     ? null
-    : { contentId: row.content_id, key: row.key, sizeBytes: row.size_bytes };
+    : {
+        contentId: row.content_id,
+        turn: row.turn,
+        key: row.key,
+        sizeBytes: row.size_bytes,
+      };
 }
 
 /**
@@ -61,8 +73,8 @@ export async function insertUpload(
   await query(
     em,
     `with new_key as (insert into content_key (key_id, key) values ($8::text, $7::bytea))
-     insert into blob_upload (holder_kind, holder_id, digest, client_id, size_bytes, counted_bytes, content_id, last_byte_ms)
-     values ($1, $2, $3, $4, $5, $6, $8::text, gap_junction_now_ms())`,
+     insert into blob_upload (holder_kind, holder_id, digest, client_id, size_bytes, counted_bytes, content_id, last_byte_ms, turn)
+     values ($1, $2, $3, $4, $5, $6, $8::text, gap_junction_now_ms(), $9)`,
     [
       uploader.kind,
       uploader.id,
@@ -72,8 +84,24 @@ export async function insertUpload(
       counted,
       row.key,
       row.contentId,
+      row.turn,
     ],
   );
+}
+
+/** Takes the next turn of an upload: the stream that had the one before writes no more. */
+export async function takeTurn(
+  em: EntityManager,
+  contentId: string,
+  { uploader, digest }: UploadKey,
+): Promise<number | null> {
+  const rows = await query<{ turn: number }>(
+    em,
+    `update blob_upload set turn = turn + 1, last_byte_ms = gap_junction_now_ms()
+      where holder_kind = $1 and holder_id = $2 and digest = $3 and content_id = $4 returning turn`,
+    [uploader.kind, uploader.id, digest, contentId],
+  );
+  return rows[0]?.turn ?? null;
 }
 
 /** Notes that bytes came. */
@@ -86,17 +114,21 @@ export async function touchUpload(em: EntityManager, contentId: string, key: Upl
   );
 }
 
-/** Ends an upload; answers false where it had been given up. What becomes of its bytes is the caller's. */
+/**
+ * Ends an upload; answers false where it had been given up, or another stream writes it by now. What becomes
+ * of its bytes is the caller's.
+ */
 export async function deleteUpload(
   em: EntityManager,
-  contentId: string,
+  { contentId, turn }: Pick<UploadRow, 'contentId' | 'turn'>,
   { uploader, digest }: UploadKey,
 ): Promise<boolean> {
   const rows = await query(
     em,
     `delete from blob_upload
-      where holder_kind = $1 and holder_id = $2 and digest = $3 and content_id = $4 returning 1`,
-    [uploader.kind, uploader.id, digest, contentId],
+      where holder_kind = $1 and holder_id = $2 and digest = $3 and content_id = $4 and turn = $5
+      returning 1`,
+    [uploader.kind, uploader.id, digest, contentId, turn],
   );
   return rows.length > 0;
 }

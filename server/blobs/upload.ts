@@ -28,6 +28,7 @@ import {
   findUpload,
   giveUpOtherOutputs,
   insertUpload,
+  takeTurn,
   touchUpload,
   type UploadRow,
 } from './upload-store.ts';
@@ -74,7 +75,7 @@ export async function receiveLarge(parts: UploadParts, upload: Upload): Promise<
   const row = await beginOrResume(parts, upload);
   const stored = (await contents.count(row.contentId)) * limits.chunkBytes;
   const offset = uploadOffset(start, Math.min(stored, start.sizeBytes));
-  await contents.truncate(row.contentId, offset / limits.chunkBytes);
+  await contents.truncate(row, offset / limits.chunkBytes);
   const hash = createHash('sha256');
   let chunks = await hashStored(parts, row, offset, hash);
 
@@ -82,7 +83,7 @@ export async function receiveLarge(parts: UploadParts, upload: Upload): Promise<
   async function keep(chunk: Uint8Array): Promise<void> {
     hash.update(chunk);
     const sealed = sealChunk({ key: row.key, index: chunks, bytes: chunk }, parts.random);
-    await contents.append(row.contentId, chunks, sealed);
+    await contents.append(row, chunks, sealed);
     chunks++;
     const now = parts.clock.now();
     if (now - lastTouch.ms < limits.partialUploadMs / TOUCHES_A_LIFE) return;
@@ -111,15 +112,17 @@ async function beginOrResume(parts: UploadParts, upload: Upload): Promise<Upload
     if (uploader.kind === 'attempt') await giveUpOtherOutputs(em, key);
     const found = await findUpload(em, key);
     if (found !== null && found.sizeBytes === start.sizeBytes) {
-      await touchUpload(em, found.contentId, key);
-      return found;
+      const turn = await takeTurn(em, found.contentId, key);
+      if (turn === null) throw takenOver();
+      return { ...found, turn };
     }
     // One of two declared sizes is wrong, and nothing says which: what was stored is given up.
-    if (found !== null && (await deleteUpload(em, found.contentId, key))) {
+    if (found !== null && (await deleteUpload(em, found, key))) {
       await noteErasure(em, found.contentId);
     }
     const row: UploadRow = {
       contentId: newKeyId(parts.random),
+      turn: 1,
       key: parts.random(BLOB_KEY_BYTES),
       sizeBytes: start.sizeBytes,
     };
@@ -142,7 +145,7 @@ async function hashStored(
       if (sealed === null) throw new Error(`reading the chunk ${index} of an upload: it is gone`);
       hash.update(openChunk({ key: row.key, index, sealed }));
     } catch {
-      await parts.contents.truncate(row.contentId, index);
+      await parts.contents.truncate(row, index);
       throw offsetMismatch(offset, index * parts.limits.chunkBytes);
     }
   }
@@ -152,7 +155,7 @@ async function hashStored(
 async function finish(parts: UploadParts, upload: Upload, row: UploadRow): Promise<void> {
   const { start, uploader } = upload;
   await parts.store.transaction(async (em) => {
-    if (!(await deleteUpload(em, row.contentId, keyOf(upload)))) throw takenOver();
+    if (!(await deleteUpload(em, row, keyOf(upload)))) throw takenOver();
     const { kept } = await insertBlob(em, {
       digest: start.digest,
       holder: uploader,
@@ -171,7 +174,7 @@ async function finish(parts: UploadParts, upload: Upload, row: UploadRow): Promi
 
 async function giveUp(parts: UploadParts, upload: Upload, row: UploadRow): Promise<void> {
   await parts.store.transaction(async (em) => {
-    if (await deleteUpload(em, row.contentId, keyOf(upload))) {
+    if (await deleteUpload(em, row, keyOf(upload))) {
       await noteErasure(em, row.contentId);
     }
   });

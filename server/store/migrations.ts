@@ -18,6 +18,7 @@ import { LogsMigration } from './migrations/logs.ts';
 import { NodesMigration } from './migrations/nodes.ts';
 import { RetentionMigration } from './migrations/retention.ts';
 import { TimeoutsAndConstraintsMigration } from './migrations/timeouts-and-constraints.ts';
+import { UploadTurnsMigration } from './migrations/upload-turns.ts';
 import { WorkStreamsMigration } from './migrations/work-streams.ts';
 
 export const migrations: { name: string; class: Constructor<Migration> }[] = [
@@ -38,4 +39,5 @@ export const migrations: { name: string; class: Constructor<Migration> }[] = [
   { name: '0015-retention', class: RetentionMigration },
   { name: '0016-fair-queue', class: FairQueueMigration },
   { name: '0017-work-streams', class: WorkStreamsMigration },
+  { name: '0018-upload-turns', class: UploadTurnsMigration },
 ];
