@@ -40,6 +40,7 @@ export interface ReceivedOrder {
   readonly envelope: Envelope | MessageInitShape<typeof EnvelopeSchema>;
   readonly taskId: Uint8Array;
   readonly inlineInput: Uint8Array | undefined;
+  readonly requestId: string;
 }
 
 export type ReceiptChanges = Partial<Omit<Receipt, '$typeName' | '$unknown' | 'output'>> & {
@@ -225,11 +226,21 @@ export class ScriptedNode {
   }
 }
 
-function receivedOrder({ envelope, inlineInput }: MessageInitShape<typeof OrderSchema>) {
+function receivedOrder({
+  envelope,
+  inlineInput,
+  requestId = '',
+}: MessageInitShape<typeof OrderSchema>): ReceivedOrder {
   const payload = envelope?.payload;
   if (envelope === undefined || payload === undefined)
     throw new Error('an order came without payload');
-  return { order: decodeWorkOrder(payload), envelope, taskId: taskIdOf(payload), inlineInput };
+  return {
+    order: decodeWorkOrder(payload),
+    envelope,
+    taskId: taskIdOf(payload),
+    inlineInput,
+    requestId,
+  };
 }
 
 /** What comes, in order, for those who wait for it. */

@@ -519,6 +519,11 @@ export class TestClient {
   }
 }
 
+/** Why the job's attempts failed, first to last. */
+export function failuresOf(job: JobMessage | undefined): readonly string[] {
+  return (job?.attempts ?? []).flatMap(({ failure }) => (failure ? [failure] : []));
+}
+
 export function earnings(world: WorkWorld, node: WorkNode) {
   return world.store.read((em) => earningsOf(em, node.nodeId));
 }
