@@ -298,6 +298,18 @@ export class WorkWorld {
     return node;
   }
 
+  /** Some replica accepted a beat of the node just now. */
+  async heard(nodeId: string): Promise<void> {
+    await this.store.transaction((em) =>
+      query(
+        em,
+        `update node set last_beat_ms = gap_junction_now_ms(), lost_period_ms = $2::bigint, lost_ms = null
+          where node_id = $1`,
+        [nodeId, LOST_PERIOD_MS],
+      ),
+    );
+  }
+
   ledgerSum(): Promise<bigint> {
     return this.store.read(ledgerSum);
   }
