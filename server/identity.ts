@@ -10,6 +10,7 @@ import { enrolmentService } from './enrolment/enrolment-service.ts';
 import { startHttp } from './http/listener.ts';
 import { Fleet } from './nodes/fleet.ts';
 import { heartbeatService } from './nodes/heartbeat-service.ts';
+import type { Metrics } from './metrics/metrics.ts';
 import { nodeAdminService } from './nodes/node-admin-service.ts';
 import type { EnrolmentLimit } from './rpc/limits.ts';
 import type { ServiceImplementation } from './rpc/service.ts';
@@ -28,6 +29,7 @@ export interface IdentityOptions {
   readonly secrets: Secrets;
   readonly revocations: Revocations;
   readonly limit: EnrolmentLimit;
+  readonly metrics: Pick<Metrics, 'beatAccepted' | 'beatRefused'>;
   /** Takes what has to be stopped, should a later part fail to start. */
   readonly stops: Stops;
 }
@@ -42,7 +44,8 @@ export interface Identity {
 const HOUR_MS = 3_600_000;
 
 export async function startIdentity(options: IdentityOptions): Promise<Identity> {
-  const { config, clock, log, store, shared, secrets, revocations, limit, stops } = options;
+  const { config, clock, log, store, shared, secrets, revocations, limit, metrics, stops } =
+    options;
   const { announcements, nonces } = shared;
   const { authority, heartbeatMaster } = secrets;
   const { baseIntervalMs, lostAfterIntervals, maxBeatsPerSecond } = config.heartbeat;
@@ -58,6 +61,7 @@ export async function startIdentity(options: IdentityOptions): Promise<Identity>
     onError,
   });
   stops.add(() => fleet.close());
+  fleet.onBeat(() => metrics.beatAccepted());
   const stripe = connectStripe(stripeOptions(config.stripe));
   const { host, httpPort: port } = config;
   const http = await startHttp({ host, port, store, stripe, randomBytes, limit, onError });
@@ -95,6 +99,7 @@ export async function startIdentity(options: IdentityOptions): Promise<Identity>
         fleet,
         baseIntervalMs,
         maxBeatsPerSecond,
+        onRefused: (reason) => metrics.beatRefused(reason),
       }),
       nodeAdminService({ store, fleet, revocations }),
     ],

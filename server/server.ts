@@ -17,6 +17,7 @@ import { healthService } from './rpc/health.ts';
 import { enrolmentLimit } from './rpc/limits.ts';
 import { measure } from './metrics/measure.ts';
 import { startMetrics } from './metrics/start.ts';
+import type { Fleet } from './nodes/fleet.ts';
 import { listen } from './rpc/listener.ts';
 import { reflectionServices } from './rpc/reflection.ts';
 import { openFileSecrets } from './secrets/file-secrets.ts';
@@ -125,21 +126,38 @@ export async function startServer(
       burstPerAddress: config.limits.enrolmentBurstPerAddress,
       perKeyPerMinute: config.limits.enrolmentsPerKeyPerMinute,
     });
-    const parts = { config, clock, log, store, shared, secrets, revocations, limit, stops };
-    const identity = await startIdentity(parts);
-    const work = await startWork({ ...parts, fleet: identity.fleet });
-
+    // It is asked for its nodes before there are any.
+    let fleet: Fleet | null = null;
     const {
       metrics,
       parts: leanedOn,
       url: metricsUrl,
     } = await startMetrics({
-      ...parts,
+      store,
+      clock,
+      log,
+      stops,
       replicaId,
-      nodes: () => identity.fleet.counts(),
+      nodes: () => fleet?.counts() ?? [],
       checks: shared.checks,
       listen: config.metrics,
     });
+    const parts = {
+      config,
+      clock,
+      log,
+      store,
+      shared,
+      secrets,
+      revocations,
+      limit,
+      metrics,
+      stops,
+    };
+    const identity = await startIdentity(parts);
+    ({ fleet } = identity);
+    const work = await startWork({ ...parts, fleet, observer: metrics });
+
     const services = [
       ...identity.services,
       ...work,

@@ -14,6 +14,7 @@ import { contentsInRows } from './blobs/contents-in-rows.ts';
 import type { Revocations } from './certificates/revocations.ts';
 import type { Clock } from './clock.ts';
 import type { ServerConfig } from './config.ts';
+import { NOBODY, type JobObserver } from './jobs/job-observer.ts';
 import { jobService } from './jobs/job-service.ts';
 import { ModuleCheck } from './jobs/module-check.ts';
 import { Retention } from './jobs/retention.ts';
@@ -37,6 +38,8 @@ export interface WorkOptions {
   readonly secrets: Secrets;
   readonly revocations: Revocations;
   readonly fleet: Fleet;
+  /** Counts what becomes of jobs. */
+  readonly observer?: JobObserver;
   /** Takes what has to be stopped, should a later part fail to start. */
   readonly stops: Stops;
   /** What a simulation puts in the place of chance and of the process that checks modules. */
@@ -65,6 +68,7 @@ export async function startWork(options: WorkOptions): Promise<readonly ServiceI
   const { announcements } = shared;
   const onError = (doing: string, cause: unknown) => log.error({ err: cause }, doing);
   const random = options.edges?.random ?? randomBytes;
+  const observer = options.observer ?? NOBODY;
 
   const blobs = openBlobs(options);
   const { outputRetentionMs } = config;
@@ -88,6 +92,7 @@ export async function startWork(options: WorkOptions): Promise<readonly ServiceI
     lostPeriodMs: lostAfterIntervals * baseIntervalMs,
     maxAttempts: config.limits.maxAttempts,
     jobsInFlight: config.quota.jobsInFlight,
+    observer,
     onError,
   });
   stops.add(() => placement.close());
@@ -103,6 +108,7 @@ export async function startWork(options: WorkOptions): Promise<readonly ServiceI
       announcements,
       clock,
       random,
+      observer,
       tariff: TARIFF,
       quota: config.quota,
     }),

@@ -13,6 +13,7 @@ import type { Store } from '../store/store.ts';
 import { jobTopic, nodeTopic, QUEUE_TOPIC, type Announcements } from './announcements.ts';
 import { cancelJob } from './cancel-store.ts';
 import { CheckTurns } from './check-turns.ts';
+import { NOBODY, type JobObserver } from './job-observer.ts';
 import { jobMessage, moduleMessage, statesOf } from './job-message.ts';
 import type { JobRecord } from './job-record.ts';
 import { listJobs, readJob } from './job-store.ts';
@@ -40,6 +41,7 @@ export interface JobServiceDeps {
   readonly clock: Clock;
   /** Cryptographically random bytes. */
   readonly random: (bytes: number) => Uint8Array;
+  readonly observer?: JobObserver;
   readonly tariff: JobTariff;
   /** Of clients that have none of their own. */
   readonly quota?: Quota;
@@ -48,6 +50,7 @@ export interface JobServiceDeps {
 export function jobService(deps: JobServiceDeps): ServiceImplementation {
   const { store, blobs, logs, retention, moduleCheck, announcements, clock, random, tariff } = deps;
 
+  const observer = deps.observer ?? NOBODY;
   const message = (record: JobRecord) => jobMessage(record, retention);
 
   async function ownJob(clientId: string, jobId: string): Promise<JobRecord> {
@@ -173,6 +176,7 @@ export function jobService(deps: JobServiceDeps): ServiceImplementation {
         cancelJob(em, blobs, { clientId, jobId }),
       );
       if (isNew) announcements.publish(jobTopic(jobId));
+      if (isNew && record.job.state.kind === 'ended') observer.jobEnded(record.job.state.end);
       // Also a repeated cancel is told to the node once more.
       const attempt = currentAttempt(record.job);
       if (attempt !== null) announcements.publish(nodeTopic(attempt.nodeId));

@@ -46,7 +46,7 @@ export interface Metrics {
   beatAccepted(): void;
   /** By RefusalReason's name. */
   beatRefused(reason: string): void;
-  /** A node was lost, or an attempt ended without a receipt that is paid: why, without a node's own words. */
+  /** An attempt ended unpaid; a node's own words count as NODE_FAULT. */
   attemptFailed(failure: string): void;
   /** By JobEnd's name. */
   jobEnded(end: string): void;
@@ -56,6 +56,24 @@ export interface Metrics {
   backgroundFailed(): void;
   /** In the text format of Prometheus, with its content type. */
   scrape(): Promise<{ readonly contentType: string; readonly text: string }>;
+}
+
+/** What an attempt's failure may be called here: a node must not be able to make up labels. */
+const FAILURES: ReadonlySet<string> = new Set([
+  'NODE_LOST',
+  'NODE_REVOKED',
+  'NOT_ACKNOWLEDGED',
+  'ATTEMPT_MISSING',
+  'LEASE_EXPIRED',
+  'TOO_SLOW',
+  'SANDBOX_DIED',
+  'INVALID_MODULE',
+  'AGENT_STOPPED',
+]);
+
+function failureLabel(failure: string): string {
+  const [code = ''] = failure.split(': ');
+  return FAILURES.has(code) ? code : 'NODE_FAULT';
 }
 
 /** From a call within one process to the slowest that is let run: 1 ms to 60 s. */
@@ -180,7 +198,7 @@ export function openMetrics(sources: MetricSources): Metrics {
     },
     beatAccepted: () => acceptedBeats.inc(),
     beatRefused: (reason) => beats.inc({ verdict: reason }),
-    attemptFailed: (failure) => attempts.inc({ failure }),
+    attemptFailed: (failure) => attempts.inc({ failure: failureLabel(failure) }),
     jobEnded: (end) => jobs.inc({ end }),
     // Prometheus counts in doubles; the ledger does not.
     fuelSettled: (settled) => fuel.inc(Number(settled)),

@@ -47,6 +47,8 @@ export interface HeartbeatDeps {
   readonly baseIntervalMs: number;
   /** The whole fleet's; the interval is stretched to keep to it. */
   readonly maxBeatsPerSecond: number;
+  /** A beat was refused, by RefusalReason's name. */
+  readonly onRefused?: (reason: string) => void;
 }
 
 /** A stream of one node, from its hello to its end. */
@@ -192,6 +194,7 @@ class Streams {
 
   async #refuse(stream: Stream, frame: Frame, refusal: Refused): Promise<FrameAnswer> {
     const { reason, clockOffsetMs } = refusal;
+    this.#deps.onRefused?.(nameOf(reason));
     await this.#audit(stream, refusal);
     const payload = replyBytes({ case: 'refusal', value: { reason, clockOffsetMs } });
     return { bytes: this.#seal(stream, replyNonce(frame.nonce), payload), isLast: true };

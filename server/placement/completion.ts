@@ -2,6 +2,7 @@
 // written in one transaction; signing follows.
 import type { CompleteRequest } from '#gen/gapjunction/node/v1/dispatch_pb';
 import { digestText } from '../../protocol/bill/digest.ts';
+import type { JobObserver } from '../jobs/job-observer.ts';
 import type { Job } from '../jobs/jobs.ts';
 import { RpcError } from '../rpc/error.ts';
 import type { Store } from '../store/store.ts';
@@ -30,6 +31,7 @@ export interface CompletionOptions {
   readonly signer: BillSigner;
   /** How often a job is tried at most. */
   readonly maxAttempts: number;
+  readonly observer: JobObserver;
   /** Why a settlement could not be signed, for the log. */
   readonly onError: (doing: string, cause: unknown) => void;
 }
@@ -38,7 +40,7 @@ interface Completed {
   readonly job: Job;
   readonly attemptId: string;
   /** `bill` is null where the settlement was written before. */
-  readonly pay: { readonly bill: UnsignedBill | null } | null;
+  readonly pay: { readonly bill: UnsignedBill | null; readonly fuel: bigint } | null;
   readonly isNew: boolean;
 }
 
@@ -51,7 +53,9 @@ export class Completion {
 
   /** The signed settlement, or null where the receipt is not paid. Errors as the contract says. */
   async complete(request: CompleteRequest, nodeId: string): Promise<SignedSettlement | null> {
-    const { job, attemptId, pay, isNew } = await this.#write(request, nodeId);
+    const completed = await this.#write(request, nodeId);
+    const { job, attemptId, pay, isNew } = completed;
+    if (isNew) this.#observe(completed);
     const { leases, acknowledgements } = this.#options;
     acknowledgements.overtake({ nodeId, attemptId });
     leases.ended({ nodeId, attemptId });
@@ -70,7 +74,7 @@ export class Completion {
       const verdict = checkReceiptOf(task, receipt, { key, isRevoked });
       switch (verdict.kind) {
         case 'again': {
-          const pay = verdict.paid ? { bill: null } : null;
+          const pay = verdict.paid ? { bill: null, fuel: 0n } : null;
           return { job: task.record.job, attemptId, pay, isNew: false };
         }
         case 'fail': {
@@ -86,12 +90,27 @@ export class Completion {
             signer,
             orderSignature: acknowledgements.orderSignatureOf(attemptId),
           });
-          return { job: paid.job, attemptId, pay: { bill: paid.bill }, isNew: true };
+          return {
+            job: paid.job,
+            attemptId,
+            pay: { bill: paid.bill, fuel: verdict.receipt.fuel },
+            isNew: true,
+          };
         }
         default:
           return verdict satisfies never;
       }
     });
+  }
+
+  #observe({ job, pay }: Completed): void {
+    const { observer } = this.#options;
+    const last = job.attempts.at(-1);
+    if (last?.state.kind === 'failed') observer.attemptFailed(last.state.failure);
+    if (job.state.kind === 'settling' || job.state.kind === 'ended') {
+      observer.jobEnded(job.state.end);
+    }
+    if (pay !== null) observer.fuelSettled(pay.fuel);
   }
 
   async #sign(job: Job, bill: UnsignedBill | null): Promise<SignedSettlement> {

@@ -1,6 +1,7 @@
 import { sameBytes } from '../../protocol/bill/digest.ts';
 import { type Announcements, jobTopic, nodeTopic, QUEUE_TOPIC } from '../jobs/announcements.ts';
 import type { Blobs } from '../blobs/blobs.ts';
+import type { JobObserver } from '../jobs/job-observer.ts';
 import { saveChanges } from '../jobs/job-end-store.ts';
 import { lockJobs } from '../jobs/job-store.ts';
 import { apply, currentAttempt, NOT_ACKNOWLEDGED, type Job, type JobEvent } from '../jobs/jobs.ts';
@@ -27,6 +28,7 @@ export class Leases {
   readonly #announcements: Announcements;
   readonly #streams: WorkStreams;
   readonly #maxAttempts: number;
+  readonly #observer: JobObserver;
 
   constructor({
     store,
@@ -34,13 +36,16 @@ export class Leases {
     announcements,
     streams,
     maxAttempts,
+    observer,
   }: {
     readonly store: Store;
     readonly blobs: Pick<Blobs, 'endJob'>;
     readonly announcements: Announcements;
     readonly streams: WorkStreams;
     readonly maxAttempts: number;
+    readonly observer: JobObserver;
   }) {
+    this.#observer = observer;
     this.#maxAttempts = maxAttempts;
     this.#streams = streams;
     this.#store = store;
@@ -91,6 +96,7 @@ export class Leases {
     // What refused its end is over by now, or goes on: memory learns which with the next load.
     for (const attempt of attempts) this.held.remove(attempt);
     for (const job of changed) this.#forget(byJob.get(job.jobId)!, job);
+    this.#observe(changed);
     this.announce(changed);
   }
 
@@ -98,6 +104,7 @@ export class Leases {
   #forget({ nodeId, attemptId }: HeldAttempt, { attempts }: Job): void {
     const state = attempts.find((attempt) => attempt.attemptId === attemptId)?.state;
     const failure = state?.kind === 'failed' ? state.failure : null;
+    if (failure !== null) this.#observer.attemptFailed(failure);
     const stream = this.#streams.of(nodeId);
     if (stream !== null) endOnStream(stream, attemptId, failure);
     this.#announcements.publish(nodeTopic(nodeId));
@@ -113,9 +120,16 @@ export class Leases {
   async timeOut(jobIds: readonly string[]): Promise<void> {
     if (jobIds.length === 0) return;
     const changed = await this.#change(jobIds, () => ({ kind: 'tick' }));
+    this.#observe(changed);
     this.announce(changed);
     for (const attempt of changed.map(currentAttempt)) {
       if (attempt !== null) this.#announcements.publish(nodeTopic(attempt.nodeId));
+    }
+  }
+
+  #observe(changed: readonly Job[]): void {
+    for (const { state } of changed) {
+      if (state.kind === 'ended') this.#observer.jobEnded(state.end);
     }
   }
 

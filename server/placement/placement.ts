@@ -5,6 +5,7 @@ import { CertificateChains } from '../bills/certificate-chains.ts';
 import { DEFAULT_QUOTA } from '../clients/quota.ts';
 import type { Clock } from '../clock.ts';
 import type { Announcements } from '../jobs/announcements.ts';
+import { NOBODY, type JobObserver } from '../jobs/job-observer.ts';
 import { DEFAULT_MAX_ATTEMPTS } from '../jobs/jobs.ts';
 import type { Logs } from '../logs/logs.ts';
 import { RpcError } from '../rpc/error.ts';
@@ -59,6 +60,7 @@ export interface PlacementOptions {
   readonly transferGraceMs?: number;
   /** Jobs that one client may have in flight, where it has no quota of its own. */
   readonly jobsInFlight?: number;
+  readonly observer?: JobObserver;
   readonly onError: (doing: string, cause: unknown) => void;
 }
 
@@ -80,8 +82,9 @@ export async function openPlacement(options: PlacementOptions): Promise<Placemen
     chainDigest: await chains.keep(options.signer.chain),
   };
   const streams = new WorkStreams();
+  const observer = options.observer ?? NOBODY;
   const maxAttempts = options.maxAttempts ?? DEFAULT_MAX_ATTEMPTS;
-  const leases = new Leases({ store, blobs, announcements, streams, maxAttempts });
+  const leases = new Leases({ store, blobs, announcements, streams, maxAttempts, observer });
   const signing = new SettlementSigning(store, options.signer, announcements);
   const sender = new OrderSender(options.signer, (digest, maxBytes) =>
     blobs.readAll(digest, maxBytes),
@@ -123,6 +126,7 @@ export async function openPlacement(options: PlacementOptions): Promise<Placemen
     signing,
     signer,
     maxAttempts,
+    observer,
     onError,
   });
 

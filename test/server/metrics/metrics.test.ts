@@ -59,6 +59,8 @@ describe('the metrics of a replica', () => {
     metrics.beatAccepted();
     metrics.beatRefused('REPLAYED');
     metrics.attemptFailed('NODE_LOST');
+    metrics.attemptFailed('INVALID_MODULE: at byte 8: a node says so');
+    metrics.attemptFailed('whatever"} 1\n a node likes');
     metrics.jobEnded('SUCCEEDED');
     metrics.fuelSettled(10n ** 10n);
     metrics.backgroundFailed();
@@ -66,6 +68,8 @@ describe('the metrics of a replica', () => {
     expect(found.get('gap_junction_heartbeats_total{verdict="accepted"}')).to.equal(1);
     expect(found.get('gap_junction_heartbeats_total{verdict="REPLAYED"}')).to.equal(1);
     expect(found.get('gap_junction_attempts_failed_total{failure="NODE_LOST"}')).to.equal(1);
+    expect(found.get('gap_junction_attempts_failed_total{failure="INVALID_MODULE"}')).to.equal(1);
+    expect(found.get('gap_junction_attempts_failed_total{failure="NODE_FAULT"}')).to.equal(1);
     expect(found.get('gap_junction_jobs_ended_total{end="SUCCEEDED"}')).to.equal(1);
     expect(found.get('gap_junction_settled_fuel_total')).to.equal(1e10);
     expect(found.get('gap_junction_background_failures_total')).to.equal(1);
