@@ -185,7 +185,8 @@ export class Attempts {
         continue;
       }
       log.info({ jobId: receipt.jobId, attemptId }, 'handing in a receipt from before the restart');
-      void this.#deliver(receipt);
+      const logs = new LogUpload(this.#parts, { attemptId, headers: headersOf(receipt) });
+      void this.#deliver(receipt, logs.finish(journal.readLogs(attemptId)));
     }
   }
 
@@ -206,7 +207,7 @@ export class Attempts {
           startedMs,
           finishedMs: clock.now(),
         });
-        journal.write(receipt);
+        journal.write(receipt, outcome.logs);
         allLogs = outcome.logs;
       }
     } catch (error) {
@@ -227,7 +228,7 @@ export class Attempts {
   }
 
   /** Hands the receipt in once the logs are; behind it nobody takes them. */
-  async #deliver(receipt: SignedReceipt, logged?: Promise<void>): Promise<void> {
+  async #deliver(receipt: SignedReceipt, logged: Promise<void>): Promise<void> {
     const { attemptId, bill } = receipt;
     this.#held.set(attemptId, { kind: 'delivering', keyId: bill.receipt.keyId });
     this.onChange();

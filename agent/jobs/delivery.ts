@@ -7,7 +7,7 @@ import { endName } from '../../protocol/bill/ends.ts';
 import { reconnectDelayMs } from '../../protocol/heartbeat/jitter.ts';
 import { pause, type Clock, type Random } from '../clock.ts';
 import { headersOf } from '../control-plane/request-id.ts';
-import { failureText, reasonOf } from '../control-plane/rpc-failure.ts';
+import { failureText, isPassing, reasonOf } from '../control-plane/rpc-failure.ts';
 import type { TellEvent } from '../events.ts';
 import type { BillStore } from './bill-store.ts';
 import { Gate } from './gate.ts';
@@ -116,7 +116,8 @@ export class Delivery {
       const answer = await this.#gate.through(() => this.#ask(receipt, toUpload));
       if (answer.kind === 'accepted' || answer.kind === 'refused') return answer;
       if (answer.kind === 'unsigned' && !waitForSignature) return answer;
-      upload = answer.kind === 'output-missing' && receipt.output.length > 0;
+      // What was cut goes on where it was, at whichever replica is there.
+      if (answer.kind === 'output-missing') upload = receipt.output.length > 0;
       const sinceLossMs = clock.now() - startedMs;
       const delay = { failedAttempts, leaseHeld: answer.kind !== 'unsigned', sinceLossMs };
       await pause(clock, reconnectDelayMs(delay, random), signal);
@@ -130,7 +131,18 @@ export class Delivery {
     try {
       const connection = await link.connection(signal);
       const headers = headersOf(receipt);
-      if (upload) await uploadOutput(connection, output, { attemptId, headers, signal });
+      if (upload) {
+        await uploadOutput(connection, output, { attemptId, headers, signal }).catch(
+          (error: unknown) => {
+            // Refused for good, as where the lease has ended: Complete says what that means for the receipt.
+            if (isPassing(error)) throw error;
+            log.warn(
+              { attemptId, requestId, cause: failureText(error) },
+              'uploading an output failed',
+            );
+          },
+        );
+      }
       const inlineOutput = output.length <= MAX_INLINE_OUTPUT_BYTES ? output : undefined;
       const response = await connection
         .client(DispatchService)

@@ -12,7 +12,7 @@ export class BlobUnavailable extends Error {
   override readonly name = 'BlobUnavailable';
 }
 
-/** A blob that keeps failing is given up before the order's client loses patience. */
+/** A blob that keeps failing, without a byte in between, is given up before the order's client loses patience. */
 const MAX_ATTEMPTS = 8;
 
 export interface Downloader {
@@ -42,6 +42,7 @@ export async function download(
   const bytes = new Uint8Array(Number(ref.sizeBytes));
   let filledBytes = 0;
   for (let attempt = 1; ; attempt++) {
+    const filledBefore = filledBytes;
     try {
       const connection = await link.connection(signal);
       // Leaving a stream unread does not end it: its own signal does.
@@ -69,6 +70,7 @@ export async function download(
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       if (error instanceof BlobUnavailable) throw error;
+      if (filledBytes > filledBefore) attempt = 1;
       if (!isPassing(error) || attempt >= MAX_ATTEMPTS) {
         throw new BlobUnavailable(`fetching ${digestText(ref.digest)}: ${failureText(error)}`, {
           cause: error,

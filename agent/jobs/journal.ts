@@ -8,6 +8,7 @@
 //
 //   record  = SHA-256 of the rest (32) || kind (1) || length (4) || body
 //   RECEIPT = attempt id (22) || bill length (4) || Bill without settlement || output
+//   LOGS    = attempt id (22) || what the guest logged; before its receipt, where it logged anything
 //   ERASED  = attempt id (22)
 import {
   closeSync,
@@ -40,7 +41,7 @@ const MAX_BODY_BYTES = 64 * 2 ** 20 + 2 ** 20;
 /** Above this, and when most of it is erased, the file is written anew. */
 const COMPACT_BYTES = 64 * 2 ** 20;
 
-const Kind = { RECEIPT: 1, ERASED: 2 } as const;
+const Kind = { RECEIPT: 1, ERASED: 2, LOGS: 3 } as const;
 
 interface Place {
   readonly at: number;
@@ -52,6 +53,7 @@ export class Journal {
   #file: number;
   #sizeBytes = 0;
   readonly #places = new Map<string, Place>();
+  readonly #logPlaces = new Map<string, Place>();
   /** Bytes of a record that was half written when the agent was killed; 0 where there was none. */
   readonly tornBytes: number;
 
@@ -62,7 +64,9 @@ export class Journal {
     this.#emptyWhenDone();
   }
 
-  write({ attemptId, bill, output }: SignedReceipt): void {
+  /** `logs`: what the guest logged, which may not all have been sent. */
+  write({ attemptId, bill, output }: SignedReceipt, logs: Uint8Array = new Uint8Array()): void {
+    if (logs.length > 0) this.#append(Kind.LOGS, attemptId, [logs]);
     const binary = toBinary(BillSchema, create(BillSchema, bill));
     const length = Buffer.alloc(4);
     length.writeUInt32BE(binary.length);
@@ -83,12 +87,20 @@ export class Journal {
     );
   }
 
+  /** What the guest of this attempt logged. */
+  readLogs(attemptId: string): Uint8Array {
+    const place = this.#logPlaces.get(attemptId);
+    const body = place === undefined ? undefined : this.#record(place.at)?.body;
+    return body?.subarray(ID_BYTES) ?? new Uint8Array();
+  }
+
   /** Without effect where there is none. */
   erase(attemptId: string): void {
     if (!this.#places.has(attemptId)) return;
     this.#append(Kind.ERASED, attemptId, []);
     this.#emptyWhenDone();
-    const liveBytes = [...this.#places.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    const live = [...this.#places.values(), ...this.#logPlaces.values()];
+    const liveBytes = live.reduce((sum, { bytes }) => sum + bytes, 0);
     if (this.#sizeBytes > COMPACT_BYTES && liveBytes < this.#sizeBytes / 2) this.#compact();
   }
 
@@ -121,7 +133,11 @@ export class Journal {
 
   #note(kind: number, attemptId: string, place: Place): void {
     if (kind === Kind.RECEIPT) this.#places.set(attemptId, place);
-    else this.#places.delete(attemptId);
+    else if (kind === Kind.LOGS) this.#logPlaces.set(attemptId, place);
+    else {
+      this.#places.delete(attemptId);
+      this.#logPlaces.delete(attemptId);
+    }
   }
 
   /** Inputs and outputs go with their attempts: nothing stays on disk that nobody waits for. */
@@ -129,6 +145,8 @@ export class Journal {
     if (this.#places.size > 0 || this.#sizeBytes === 0) return;
     ftruncateSync(this.#file, 0);
     this.#sizeBytes = 0;
+    // Logs whose receipt was torn.
+    this.#logPlaces.clear();
   }
 
   /** Answers how many bytes at the end are no whole record; they are cut off. */
@@ -159,12 +177,16 @@ export class Journal {
 
   /** Writes what is left into a new file, which takes the place of the old one when it is whole. */
   #compact(): void {
-    const receipts = this.attemptIds().flatMap((attemptId) => this.read(attemptId) ?? []);
+    const kept = this.attemptIds().flatMap((attemptId) => {
+      const receipt = this.read(attemptId);
+      return receipt === null ? [] : [{ receipt, logs: this.readLogs(attemptId) }];
+    });
     const old = this.#file;
     this.#file = openLog(`${this.#path}.new`);
     ftruncateSync(this.#file, 0);
     this.#sizeBytes = 0;
-    for (const receipt of receipts) this.write(receipt);
+    this.#logPlaces.clear();
+    for (const { receipt, logs } of kept) this.write(receipt, logs);
     renameSync(`${this.#path}.new`, this.#path);
     closeSync(old);
   }

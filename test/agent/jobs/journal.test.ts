@@ -54,6 +54,26 @@ describe('what an agent keeps of its jobs', () => {
     };
   }
 
+  it('has the logs that were not sent after a kill, and after it was written anew', () => {
+    const before = new Journal(folder.journalFolder);
+    before.write(receipt(0), Buffer.from('said'));
+    before.write(receipt(1, new Uint8Array(3_000_000)));
+    before.write(receipt(2, new Uint8Array(64 * 2 ** 20)));
+    before.close();
+    const after = new Journal(folder.journalFolder);
+    const logs = () => Buffer.from(after.readLogs(attempt('b'))).toString();
+    expect(logs()).to.equal('said');
+    expect(after.readLogs(attempt('c'))).to.have.length(0);
+    after.erase(attempt('d'));
+    expect(statSync(logFile()).size).to.be.lessThan(4_000_000);
+    expect(logs()).to.equal('said');
+    after.erase(attempt('b'));
+    expect(logs()).to.equal('');
+    after.erase(attempt('c'));
+    expect(statSync(logFile()).size).to.equal(0);
+    after.close();
+  });
+
   it('hands in the very same receipt after a kill', () => {
     const before = new Journal(folder.journalFolder);
     before.write(receipt(0));
