@@ -2,7 +2,8 @@
 import { RpcError } from '../rpc/error.ts';
 import { query, type Parameter } from '../store/query.ts';
 import type { EntityManager } from '../store/store.ts';
-import { countedBytes, type BlobHolder, storageFull } from './blob.ts';
+import { countedBytes, type BlobHolder } from './blob.ts';
+import { refuseShare, shareBytes } from './share-store.ts';
 
 export interface StoredBlob {
   readonly sizeBytes: number;
@@ -17,8 +18,8 @@ export interface StoredBlob {
 // already; what a job gives, never: that is bounded by its price.
 const PUT = `
   with share as (
-    select counted, counted = 0 or counted + coalesce(
-             (select used_bytes from client_storage where client_id = $2), 0) <= $10::bigint as admitted
+    select counted, counted = 0 or $10::bigint is null or counted + coalesce(
+             (select used_bytes from client_storage where client_id = $2), 0) <= ${shareBytes('$2', '$10')} as admitted
       from (select case
               when $3::text in ('attempt', 'output') then 0
               when $3 = 'job' and exists (
@@ -35,22 +36,30 @@ const PUT = `
     insert into blob_use (client_id, digest, holder_kind, holder_id, counted_bytes, since_ms)
     select $2::text, $1::bytea, $3::text, $4::text, counted, gap_junction_now_ms()
       from share where admitted
-    on conflict do nothing
+    on conflict do nothing returning counted_bytes
   )
-  select admitted, exists (select from stored) as kept from share`;
+  select admitted, exists (select from stored) as kept,
+         coalesce((select counted_bytes from used), 0) as counted_bytes
+    from share`;
 
 export interface NewBlob {
   readonly digest: Uint8Array;
   readonly holder: BlobHolder;
   readonly blob: StoredBlob;
-  readonly maxClientBytes: number;
+  /** Of clients that have no quota of their own; null where the room was taken before. */
+  readonly maxClientBytes: number | null;
 }
 
 /**
  * Stores a whole blob and its holder's use of it, in one statement. Answers whether these bytes are the
- * ones that are kept: not so where the blob was there before. Throws RpcError STORAGE_FULL, BLOB_ERASED (ABORTED).
+ * ones that are kept: not so where the blob was there before, and what they count. Of a client's share, what
+ * others store at the same moment is not seen: see requireShare. Throws RpcError STORAGE_FULL, BLOB_ERASED
+ * (ABORTED).
  */
-export async function insertBlob(em: EntityManager, entry: NewBlob): Promise<{ kept: boolean }> {
+export async function insertBlob(
+  em: EntityManager,
+  entry: NewBlob,
+): Promise<{ kept: boolean; countedBytes: number }> {
   const { digest, holder, blob } = entry;
   const parameters: Parameter[] = [
     digest,
@@ -66,13 +75,21 @@ export async function insertBlob(em: EntityManager, entry: NewBlob): Promise<{ k
     // The key of a large content stands since its upload began.
     blob.place.kind === 'row' ? blob.key : null,
   ];
-  const rows = await query<{ admitted: boolean; kept: boolean }>(em, PUT, parameters).catch(
-    (cause: unknown) => {
-      throw erasedMeanwhile(cause) ?? cause;
-    },
-  );
-  if (rows[0]?.admitted !== true) throw shareFull(blob.sizeBytes, entry.maxClientBytes);
-  return { kept: rows[0].kept };
+  const rows = await query<{ admitted: boolean; kept: boolean; counted_bytes: number }>(
+    em,
+    PUT,
+    parameters,
+  ).catch((cause: unknown) => {
+    throw erasedMeanwhile(cause) ?? cause;
+  });
+  if (rows[0]?.admitted !== true) {
+    return refuseShare(em, {
+      clientId: holder.clientId,
+      maxClientBytes: entry.maxClientBytes ?? 0,
+      countedBytes: countedBytes(blob.sizeBytes),
+    });
+  }
+  return { kept: rows[0].kept, countedBytes: rows[0].counted_bytes };
 }
 
 /** The old row went between our look and our use of it; the bytes are taken when they are sent again. */
@@ -83,12 +100,6 @@ function erasedMeanwhile(cause: unknown): RpcError | null {
     'BLOB_ERASED',
     'storing a blob: its last use ended at this moment; send it again',
     { cause },
-  );
-}
-
-export function shareFull(sizeBytes: number, maxClientBytes: number): RpcError {
-  return storageFull(
-    `storing ${sizeBytes} bytes: with them you would have more than ${maxClientBytes}; delete blobs that you no longer need`,
   );
 }
 

@@ -123,8 +123,11 @@ export function sizeMismatch(declaredBytes: number, why: string): RpcError {
   );
 }
 
-export function storageFull(message: string, cause?: unknown): RpcError {
-  return new RpcError('RESOURCE_EXHAUSTED', 'STORAGE_FULL', message, { cause });
+export function storageFull(
+  message: string,
+  details: ConstructorParameters<typeof RpcError>[3] = {},
+): RpcError {
+  return new RpcError('RESOURCE_EXHAUSTED', 'STORAGE_FULL', message, details);
 }
 
 export function blobUnknown(digestText: string): RpcError {

@@ -43,7 +43,7 @@ export function contentsInFiles(folder: string, chunkBytes: number): BlobContent
         await writeWhole(file, sealed);
       } catch (cause) {
         throw isFull(cause)
-          ? storageFull('storing a part of a blob: the disk is full', cause)
+          ? storageFull('storing a part of a blob: the disk is full', { cause })
           : cause;
       } finally {
         await file.close();

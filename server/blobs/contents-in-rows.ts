@@ -81,7 +81,8 @@ export function contentsInRows(store: Store): BlobContents {
 
 function refusal(cause: unknown): unknown {
   const code = (cause as { code?: unknown }).code;
-  if (code === DISK_FULL) return storageFull('storing a part of a blob: the disk is full', cause);
+  if (code === DISK_FULL)
+    return storageFull('storing a part of a blob: the disk is full', { cause });
   return code === UNIQUE_VIOLATION ? takenOver(cause) : cause;
 }
 

@@ -3,7 +3,7 @@
 import { query } from '../store/query.ts';
 import type { EntityManager } from '../store/store.ts';
 import { countedBytes, type Uploader } from './blob.ts';
-import { shareFull } from './blob-store.ts';
+import { requireShare } from './share-store.ts';
 
 export interface UploadRow {
   readonly contentId: string;
@@ -47,7 +47,7 @@ export async function findUpload(
 
 /**
  * Begins an upload within the client's share, counted from now on. Uploads of one client begin one after
- * the other, so that two cannot both take the last room. Throws RpcError STORAGE_FULL.
+ * the other, so that two cannot both take the last room: the last of its transaction. Throws RpcError STORAGE_FULL.
  */
 export async function insertUpload(
   em: EntityManager,
@@ -56,20 +56,6 @@ export async function insertUpload(
   const { uploader, digest, row, maxClientBytes } = entry;
   // An output is bounded by what its job costs, and counts for nothing.
   const counted = uploader.kind === 'client' ? countedBytes(row.sizeBytes) : 0;
-  if (counted > 0) {
-    await query(
-      em,
-      `insert into client_storage (client_id, used_bytes) values ($1, 0) on conflict do nothing`,
-      [uploader.clientId],
-    );
-    const storage = await query<{ fits: boolean }>(
-      em,
-      `select used_bytes + $2::bigint <= $3::bigint as fits from client_storage
-        where client_id = $1 for update`,
-      [uploader.clientId, counted, maxClientBytes],
-    );
-    if (storage[0]?.fits !== true) throw shareFull(row.sizeBytes, maxClientBytes);
-  }
   await query(
     em,
     `with new_key as (insert into content_key (key_id, key) values ($8::text, $7::bytea))
@@ -87,6 +73,7 @@ export async function insertUpload(
       row.turn,
     ],
   );
+  await requireShare(em, { clientId: uploader.clientId, maxClientBytes, countedBytes: counted });
 }
 
 /** Takes the next turn of an upload: the stream that had the one before writes no more. */

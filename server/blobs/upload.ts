@@ -21,6 +21,7 @@ import type { BlobContents } from './blob-contents.ts';
 import { insertBlob } from './blob-store.ts';
 import { newKeyId } from './content-key-store.ts';
 import { noteErasure } from './erasure-store.ts';
+import { requireShare } from './share-store.ts';
 import { sealedInRow } from './held-blobs-store.ts';
 import { ChunkCutter } from './chunk-cutter.ts';
 import {
@@ -59,12 +60,14 @@ export async function receiveShort(parts: UploadParts, upload: Upload): Promise<
   if (!sameBytes(digestOf(bytes), start.digest)) throw digestMismatch(start.digest);
   await parts.store.transaction(async (em) => {
     if (uploader.kind === 'attempt') await giveUpOtherOutputs(em, keyOf(upload));
-    await insertBlob(em, {
+    const { maxClientBytes } = parts.limits;
+    const { countedBytes } = await insertBlob(em, {
       digest: start.digest,
       holder: uploader,
       blob: sealedInRow(bytes, parts.random),
-      maxClientBytes: parts.limits.maxClientBytes,
+      maxClientBytes,
     });
+    await requireShare(em, { clientId: uploader.clientId, maxClientBytes, countedBytes });
   });
 }
 
@@ -166,7 +169,7 @@ async function finish(parts: UploadParts, upload: Upload, row: UploadRow): Promi
         place: { kind: 'contents', contentId: row.contentId },
       },
       // Its room was taken when it began.
-      maxClientBytes: Number.MAX_SAFE_INTEGER,
+      maxClientBytes: null,
     });
     if (!kept) await noteErasure(em, row.contentId);
   });

@@ -4,7 +4,7 @@ import { RpcError } from '../rpc/error.ts';
 import { query } from '../store/query.ts';
 import type { EntityManager } from '../store/store.ts';
 import { blobUnknown, countedBytes, type BlobHolder, type Uploader } from './blob.ts';
-import { shareFull } from './blob-store.ts';
+import { requireShare } from './share-store.ts';
 
 const READABLE = `exists (select from blob_use u where u.digest = b.digest and u.client_id = $1
   and u.holder_kind in ('client', 'module', 'job', 'output'))`;
@@ -53,7 +53,7 @@ export function sizeReadableBy(
 
 /**
  * As sizeReadableBy; what a client has through its jobs becomes its own upload by that, and counts; what it
- * uploaded before is kept for as long again. Throws RpcError STORAGE_FULL.
+ * uploaded before is kept for as long again. The last of its transaction. Throws RpcError STORAGE_FULL.
  */
 export async function sizeOfOwn(
   em: EntityManager,
@@ -61,22 +61,20 @@ export async function sizeOfOwn(
 ): Promise<number | null> {
   const size = await sizeReadableBy(em, { uploader, digest });
   if (size === null || uploader.kind === 'attempt') return size;
-  const uses = await query<{ admitted: boolean }>(
+  const counted = countedBytes(size);
+  const uses = await query<{ is_new: boolean }>(
     em,
-    `with share as (
-       select exists (select from blob_use where client_id = $1 and digest = $2 and holder_kind = 'client') as own,
-              exists (select from blob_use where client_id = $1 and digest = $2 and holder_kind = 'module') as registered,
-              coalesce((select used_bytes from client_storage where client_id = $1), 0) + $3::int <= $4::bigint as fits
-     ), used as (
-       insert into blob_use (client_id, digest, holder_kind, holder_id, counted_bytes, since_ms)
-       select $1::text, $2::bytea, 'client', $1::text, $3::int, gap_junction_now_ms() from share
-        where not registered and (fits or own)
-       on conflict (client_id, digest, holder_kind, holder_id) do update set since_ms = excluded.since_ms
-     )
-     select registered or own or fits as admitted from share`,
-    [uploader.clientId, digest, countedBytes(size), maxClientBytes],
+    `insert into blob_use (client_id, digest, holder_kind, holder_id, counted_bytes, since_ms)
+     select $1::text, $2::bytea, 'client', $1::text, $3::int, gap_junction_now_ms()
+      where not exists (
+        select from blob_use where client_id = $1 and digest = $2 and holder_kind = 'module')
+     on conflict (client_id, digest, holder_kind, holder_id) do update set since_ms = excluded.since_ms
+     returning xmax = 0 as is_new`,
+    [uploader.clientId, digest, counted],
   );
-  if (uses[0]?.admitted !== true) throw shareFull(size, maxClientBytes);
+  if (uses[0]?.is_new === true) {
+    await requireShare(em, { clientId: uploader.clientId, maxClientBytes, countedBytes: counted });
+  }
   return size;
 }
 

@@ -43,7 +43,7 @@ export function quotaOf(set: SetQuota | null, defaults: Quota): SetQuota {
 export function quotaExceeded(
   doing: string,
   exceeded: {
-    readonly quota: 'jobs_queued' | 'fuel_per_hour' | 'blob_bytes';
+    readonly quota: 'jobs_queued' | 'fuel_per_hour';
     readonly limit: bigint | number;
     readonly used: bigint | number;
     readonly retryAfterMs: number | null;
