@@ -102,7 +102,13 @@ export class Dispatch {
 
   /** What lost announcements would have told. */
   look(): void {
-    this.#background(this.#options.streams.all(), 'yield');
+    const streams = this.#options.streams.all();
+    this.#background(streams, 'yield');
+    // The database was not there when they were opened.
+    this.#background(
+      streams.filter(({ number }) => number === null),
+      'resend',
+    );
   }
 
   /** Says how far guests are, as nodes said since the last time. */

@@ -18,6 +18,9 @@ export const SWEEP_INTERVAL_MS = 1_000;
 /** How far guests are is written with every second sweep: a job gets one revision for it in so long. */
 const SWEEPS_BETWEEN_PROGRESS = 2;
 
+/** One transaction holds so many jobs' rows at most, for a few milliseconds. */
+const MAX_PROGRESS_BATCH = 200;
+
 /** What announcements would have told is looked at so often, in case that one was lost. */
 const SWEEPS_BETWEEN_LOOKS = 5;
 
@@ -89,9 +92,11 @@ export class Sweep {
   async #writeProgress(): Promise<void> {
     const { store, dispatch, announcements } = this.#options;
     const progress = dispatch.takeProgress();
-    if (progress.length === 0) return;
-    const jobIds = await store.transaction((em) => writeProgress(em, progress));
-    for (const jobId of jobIds) announcements.publish(jobTopic(jobId));
+    for (let first = 0; first < progress.length; first += MAX_PROGRESS_BATCH) {
+      const batch = progress.slice(first, first + MAX_PROGRESS_BATCH);
+      const jobIds = await store.transaction((em) => writeProgress(em, batch));
+      for (const jobId of jobIds) announcements.publish(jobTopic(jobId));
+    }
   }
 
   async #look(): Promise<void> {

@@ -3,15 +3,15 @@
 import { query } from '../store/query.ts';
 import type { EntityManager } from '../store/store.ts';
 
-/** The new stream's number; null for an id that is no node's. */
-export async function numberWorkStream(em: EntityManager, nodeId: string): Promise<number | null> {
+/** The new stream's number, 1 for the node's first; 0 for an id that is no node's. */
+export async function numberWorkStream(em: EntityManager, nodeId: string): Promise<number> {
   const rows = await query<{ work_streams: string }>(
     em,
     `update node set work_streams = work_streams + 1 where node_id = $1
      returning work_streams::text`,
     [nodeId],
   );
-  return rows[0] === undefined ? null : Number(rows[0].work_streams);
+  return Number(rows[0]?.work_streams ?? 0);
 }
 
 /** The number of the newest stream of each of these nodes. */

@@ -10,7 +10,7 @@ import {
   type Worker,
 } from '../../../server/placement/assignment.ts';
 import { GroupCommit } from '../../../server/placement/group-commit.ts';
-import { HeldAttempts } from '../../../server/placement/held-attempts.ts';
+import { HeldAttempts, type HeldAttempt } from '../../../server/placement/held-attempts.ts';
 import { freeSlots, NO_SLOTS, offer, sent, settled } from '../../../server/placement/slots.ts';
 import type { JobConstraints } from '../../../server/jobs/job-record.ts';
 import { failedNodes, type Job } from '../../../server/jobs/jobs.ts';
@@ -175,6 +175,23 @@ describe('the attempts that a node holds', () => {
     expect(held.beat('n', [])).to.deep.equal([attempt]);
     held.remove(attempt);
     expect(held.beat('n', [])).to.deep.equal([]);
+  });
+
+  it('are read again from the database without forgetting what was missed, and count anew elsewhere', () => {
+    const held = new HeldAttempts();
+    const [kept, gone] = ['kept', 'gone'].map((attemptId) => ({
+      nodeId: 'n',
+      jobId: 'j',
+      attemptId,
+    })) as [HeldAttempt, HeldAttempt];
+    held.replace([kept, gone]);
+    expect(held.beat('n', [])).to.deep.equal([]);
+    held.replace([kept]);
+    expect(held.of('n')).to.deep.equal(['kept']);
+    held.startAnew('n');
+    expect(held.beat('n', [])).to.deep.equal([]);
+    held.replace([kept]);
+    expect(held.beat('n', [])).to.deep.equal([kept]);
   });
 });
 

@@ -353,7 +353,10 @@ export const DispatchService: GenService<{
    * Open while the node takes work. The node offers slots; each order takes one. An order is
    * acknowledged within 5 s or given to another node. Offers die with the stream; leases do not.
    *
-   * Errors, by reason: SUPERSEDED (ABORTED): the node opened a newer stream.
+   * Errors, by reason: SUPERSEDED (ABORTED): the node opened a newer stream, here or at another replica.
+   * ORDER_UNACKNOWLEDGED (UNAVAILABLE): an order was not acknowledged in time, and none is sent until the node
+   * opens another stream. REPLICA_STOOD_STILL (UNAVAILABLE): what this replica knew of the node is too old;
+   * open another stream, at any replica.
    *
    * @generated from rpc gapjunction.node.v1.DispatchService.Work
    */
