@@ -1,7 +1,7 @@
 // This command as a program that another one starts.
 import { fileURLToPath } from 'node:url';
 
-import { Program } from './processes.ts';
+import { Program, type ProgramEvent } from './processes.ts';
 
 const COMMAND = fileURLToPath(new URL('./gap-junction.mjs', import.meta.url));
 
@@ -12,14 +12,17 @@ export function runCommandLine(
     args,
     environment,
     onLog,
+    onEvent,
   }: {
     readonly args: readonly string[];
     readonly environment?: Readonly<Record<string, string>> | undefined;
     readonly onLog?: (text: string) => void;
+    readonly onEvent?: ((event: ProgramEvent) => void) | undefined;
   },
 ): Program {
   return new Program(`gap-junction ${name}`, COMMAND, [name, ...args], {
     env: { ...process.env, ...environment },
     ...(onLog && { onLog }),
+    ...(onEvent && { onEvent }),
   });
 }

@@ -12,7 +12,7 @@ import { certificatesPem, makeKeyAndRequest } from './admin/certificate-request.
 import { runCommandLine } from './command-line.ts';
 import { connected } from './connection.ts';
 import { LocalReplica } from './local-replica.ts';
-import { Program } from './processes.ts';
+import { Program, type ProgramEvent } from './processes.ts';
 
 const STRIPE_SIMULATOR = fileURLToPath(new URL('../stripe-simulator/main.ts', import.meta.url));
 
@@ -155,6 +155,8 @@ export async function enrolAgent(
 interface RunOptions extends StartOptions {
   readonly dataDir: string;
   readonly slots?: number | undefined;
+  /** Gets what the agent tells as it comes. */
+  readonly onEvent?: (event: ProgramEvent) => void;
 }
 
 /** `agent run` of an enrolled agent, ready to take jobs of this control plane. */
@@ -170,7 +172,7 @@ export async function runAgent(
 /** The same, not waited for. */
 export function startAgent(
   { address }: Pick<ControlPlane, 'address'>,
-  { dataDir, slots, onLog }: RunOptions,
+  { dataDir, slots, onLog, onEvent }: RunOptions,
 ): Program {
   return runCommandLine('agent', {
     args: [
@@ -182,6 +184,7 @@ export function startAgent(
       ...(slots === undefined ? [] : [`--slots=${slots}`]),
     ],
     onLog: (text) => onLog?.('agent', text),
+    onEvent,
   });
 }
 

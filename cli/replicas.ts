@@ -12,6 +12,8 @@ import {
 } from '@connectrpc/connect';
 import type { Http2SessionManager } from '@connectrpc/connect-node';
 
+import { ErrorInfoSchema } from '#gen/google/rpc/error_details_pb';
+
 export interface Replica {
   readonly transport: Transport;
   readonly sessions: Pick<Http2SessionManager, 'connect'>;
@@ -89,12 +91,20 @@ export class ReplicaTransport implements Transport {
   }
 }
 
+/** How a connection that breaks shows, by where in a call it does; also what a replica may say itself. */
+const BROKEN: ReadonlySet<Code> = new Set([
+  Code.Canceled,
+  Code.Aborted,
+  Code.Internal,
+  Code.Unknown,
+]);
+
 /** Whether the replica was not there, or went away: the same call may be answered by another. */
 export function isCut(error: unknown): boolean {
-  return (
-    error instanceof ConnectError &&
-    (error.code === Code.Unavailable || error.code === Code.Canceled)
-  );
+  if (!(error instanceof ConnectError)) return false;
+  if (error.code === Code.Unavailable) return true;
+  // A replica that answers gives its reason.
+  return BROKEN.has(error.code) && error.findDetails(ErrorInfoSchema).length === 0;
 }
 
 async function isReachable({ sessions }: Replica, timeoutMs: number): Promise<boolean> {

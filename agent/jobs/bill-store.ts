@@ -87,6 +87,16 @@ export function findBill(folder: string, jobId: string): Bill | null {
   return null;
 }
 
+/** Every bill that is kept, oldest first; one that was kept twice comes twice. Also while an agent writes. */
+export function* billsIn(folder: string): Generator<Bill> {
+  for (const segment of segmentsIn(folder)) {
+    for (const line of readFileSync(segmentFile(folder, segment), 'utf8').split('\n')) {
+      const bill = billIn(line);
+      if (bill !== null) yield bill;
+    }
+  }
+}
+
 /** Null for a line that was half written. */
 function billIn(line: string): Bill | null {
   try {

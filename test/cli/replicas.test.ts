@@ -10,11 +10,11 @@ import { expect } from 'chai';
 
 import { JobService } from '#gen/gapjunction/job/v1/job_pb';
 
-import { ReplicaTransport } from '../../cli/replicas.ts';
+import { isCut, ReplicaTransport } from '../../cli/replicas.ts';
 
 const SILENCE_MS = 20;
 
-type State = 'there' | 'gone' | 'silent' | 'stopping';
+type State = 'there' | 'gone' | 'silent' | 'stopping' | 'killed';
 
 describe('a client with the addresses of several replicas', () => {
   let states: State[];
@@ -50,6 +50,8 @@ describe('a client with the addresses of several replicas', () => {
   function answer(index: number): void {
     asked.push(index);
     if (states[index] === 'there') return;
+    // As connect-node reports a socket that was reset.
+    if (states[index] === 'killed') throw new ConnectError('read ECONNRESET', Code.Aborted);
     throw new ConnectError('this replica is not there', Code.Unavailable);
   }
 
@@ -77,6 +79,13 @@ describe('a client with the addresses of several replicas', () => {
     expect(await get().catch((error: ConnectError) => error.code)).to.equal(Code.Unavailable);
     expect(asked).to.deep.equal([0]);
     expect(await get(), 'the next call goes elsewhere').to.equal('at 1');
+  });
+
+  it('goes elsewhere after a replica was killed in the middle of a call', async () => {
+    states = ['killed', 'there', 'there'];
+    const error = await get().catch((cause: unknown) => cause);
+    expect(isCut(error)).to.equal(true);
+    expect(await get()).to.equal('at 1');
   });
 
   it('goes elsewhere with the next watch when one was cut', async () => {
