@@ -87,7 +87,12 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
     controlPlane = await startControlPlane({
       dataDir: join(folder, 'control-plane'),
       port: 0,
-      serverArgs: ['--log-level=warn', `--max-connections=${agents + 1_000}`],
+      // All agents come from one address.
+      serverArgs: [
+        '--log-level=warn',
+        `--max-connections=${agents + 1_000}`,
+        `--max-connections-per-address=${agents + 1_000}`,
+      ],
       serverEnvironment: {
         ...(databaseUrl !== undefined && { GJ_DATABASE_URL: databaseUrl }),
         ...(redis && { GJ_REDIS_URL: redis.url }),

@@ -30,7 +30,9 @@ export type Access = Message<"gapjunction.access.v1.Access"> & {
    * (DEADLINE_EXCEEDED): the request did not come, or the answer was not made, in time. REVOCATIONS_UNKNOWN,
    * DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), TRANSACTION_CONFLICT (ABORTED): try again, elsewhere if there
    * is a choice; what the call asked for may have been done, or not. STORAGE_FULL (RESOURCE_EXHAUSTED): the
-   * operator has to make room. INTERNAL, with `request_id`.
+   * operator has to make room. RATE_LIMITED (RESOURCE_EXHAUSTED), with metadata `limit` and
+   * `retry_after_ms`: too many calls from this address or with this certificate, or too many of its streams
+   * are open. INTERNAL, with `request_id`.
    *
    * @generated from field: repeated gapjunction.access.v1.Role callers = 1;
    */

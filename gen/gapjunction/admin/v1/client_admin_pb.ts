@@ -65,13 +65,13 @@ export const ClientSchema: GenMessage<Client> = /*@__PURE__*/
   messageDesc(file_gapjunction_admin_v1_client_admin, 0);
 
 /**
- * What one client may use at a time. 0 means the control plane's default.
+ * What one client may use at a time. 0 means the control plane's default; the default weight is 1.
  *
  * @generated from message gapjunction.admin.v1.ClientQuota
  */
 export type ClientQuota = Message<"gapjunction.admin.v1.ClientQuota"> & {
   /**
-   * Jobs that hold a lease.
+   * Jobs that hold a lease. At this number, those that wait are passed over.
    *
    * @generated from field: uint32 jobs_in_flight = 1;
    */
@@ -368,7 +368,7 @@ export const ClientAdminService: GenService<{
     output: typeof CreditClientResponseSchema;
   },
   /**
-   * Sets what a client may use, from now on; what it uses already stays. Audited. Safe to repeat.
+   * Sets what a client may use, all of it, from now on; what it uses already stays. Audited. Safe to repeat.
    *
    * Errors, by reason: CLIENT_UNKNOWN (NOT_FOUND).
    *

@@ -246,7 +246,8 @@ export const BlobService: GenService<{
    * Errors, by reason: DIGEST_MISMATCH, SIZE_MISMATCH, BLOB_TOO_LARGE, UPLOAD_OUT_OF_ORDER,
    * ATTEMPT_NOT_YOURS (INVALID_ARGUMENT). OFFSET_MISMATCH (FAILED_PRECONDITION, metadata `offset`),
    * UPLOAD_TAKEN_OVER, BLOB_ERASED (ABORTED): ask GetUploadOffset and go on from there. STORAGE_FULL
-   * (RESOURCE_EXHAUSTED): the client's share, or the disk. NOT_FOUND: no such attempt is leased to the node.
+   * (RESOURCE_EXHAUSTED): the disk, or, with metadata `quota`, `limit` and `used`, the client's share.
+   * NOT_FOUND: no such attempt is leased to the node.
    *
    * @generated from rpc gapjunction.blob.v1.BlobService.Upload
    */

@@ -1035,7 +1035,8 @@ export const JobService: GenService<{
    * `available_microcents`. MODULE_UNKNOWN, INPUT_UNKNOWN (NOT_FOUND). LIMIT_EXCEEDED
    * (INVALID_ARGUMENT), with field violations. ENTRY_MISSING (INVALID_ARGUMENT): the module has no such
    * entry. QUOTA_EXCEEDED (RESOURCE_EXHAUSTED), with metadata `quota` (the field of
-   * admin.v1.ClientQuota), `limit`, `used` and `retry_after_ms`.
+   * admin.v1.ClientQuota), `limit`, `used` and, unless the job alone is more than the quota,
+   * `retry_after_ms`.
    *
    * @generated from rpc gapjunction.job.v1.JobService.SubmitJob
    */
