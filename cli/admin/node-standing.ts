@@ -14,6 +14,7 @@ import {
 import { CommandError } from '../failure.ts';
 import { print, printMessage, progress } from '../output.ts';
 
+/** `node` itself has options of the same names, and takes them wherever they stand. */
 interface StandingOptions extends ConnectionOptions {
   readonly reason: string;
   readonly json?: boolean;
@@ -24,7 +25,8 @@ const LOOK_INTERVAL_MS = 1_000;
 
 export function cordonCommand(): Command {
   return standingCommand('cordon', 'give a node no new work; what it runs goes on').action(
-    async (nodeId: string, options: StandingOptions) => {
+    async (nodeId: string, _: unknown, command: Command) => {
+      const options = command.optsWithGlobals<StandingOptions>();
       const { reason } = options;
       const { node } = await connected(options, (connection) =>
         connection.client(NodeAdminService).cordonNode({ nodeId, reason }),
@@ -40,7 +42,8 @@ export function cordonCommand(): Command {
 
 export function uncordonCommand(): Command {
   return standingCommand('uncordon', 'give a cordoned or draining node work again').action(
-    async (nodeId: string, options: StandingOptions) => {
+    async (nodeId: string, _: unknown, command: Command) => {
+      const options = command.optsWithGlobals<StandingOptions>();
       const { reason } = options;
       const { node } = await connected(options, (connection) =>
         connection.client(NodeAdminService).uncordonNode({ nodeId, reason }),
@@ -53,7 +56,8 @@ export function uncordonCommand(): Command {
 export function drainCommand(): Command {
   return standingCommand('drain', 'give a node no new work, and tell it to finish what it runs')
     .option('--wait', 'until it runs nothing any more; Ctrl-C leaves it draining')
-    .action(async (nodeId: string, options: StandingOptions & { readonly wait?: boolean }) => {
+    .action(async (nodeId: string, _: unknown, command: Command) => {
+      const options = command.optsWithGlobals<StandingOptions & { readonly wait?: boolean }>();
       const { reason, wait = false } = options;
       const node = await connected(options, async (connection) => {
         const { node: drained } = await connection

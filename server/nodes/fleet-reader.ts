@@ -1,7 +1,7 @@
 // What other replicas wrote of the fleet: the rows that changed since the last look, and now and then all,
 // should a look have missed one.
 
-import { clockAheadMs } from '../clock-distance.ts';
+import { clockAheadMs, MAX_CLOCK_DISTANCE_MS } from '../clock-distance.ts';
 import type { Clock } from '../clock.ts';
 import { databaseNowMs } from '../store/now.ts';
 import type { Store } from '../store/store.ts';
@@ -19,16 +19,21 @@ export class FleetReader {
   readonly #clock: Pick<Clock, 'now'>;
   #readMs: number | null = null;
   #wholeReadMs = 0;
-  #databaseAheadMs = 0;
+  #isClockOff = false;
+  readonly #onError: (doing: string, cause: unknown) => void;
 
-  constructor({ store, clock }: { readonly store: Store; readonly clock: Pick<Clock, 'now'> }) {
+  constructor({
+    store,
+    clock,
+    onError,
+  }: {
+    readonly store: Store;
+    readonly clock: Pick<Clock, 'now'>;
+    readonly onError: (doing: string, cause: unknown) => void;
+  }) {
     this.#store = store;
     this.#clock = clock;
-  }
-
-  /** How far the database's clock was ahead of ours at the last look, behind where negative. */
-  get databaseAheadMs(): number {
-    return this.#databaseAheadMs;
+    this.#onError = onError;
   }
 
   /** All nodes the first time, afterwards those that may have changed since. */
@@ -36,17 +41,26 @@ export class FleetReader {
     return this.#store.read(async (em) => {
       const askedMs = this.#clock.now();
       const nowMs = await databaseNowMs(em);
-      this.#databaseAheadMs = clockAheadMs({
-        askedMs,
-        answeredMs: this.#clock.now(),
-        thereMs: nowMs,
-      });
+      const answeredMs = this.#clock.now();
+      this.#compareClocks(clockAheadMs({ askedMs, answeredMs, thereMs: nowMs }));
       const sinceMs = this.#sinceMs(nowMs);
       const rows = await readFleet(em, sinceMs);
       if (sinceMs === null) this.#wholeReadMs = nowMs;
       this.#readMs = nowMs;
       return rows;
     });
+  }
+
+  /** Told once each time that they part: leases and states go by the database's, beats by ours. */
+  #compareClocks(aheadMs: number): void {
+    const isOff = Math.abs(aheadMs) > MAX_CLOCK_DISTANCE_MS;
+    if (isOff && !this.#isClockOff) {
+      const cause = new Error(
+        `the database's clock is ${aheadMs} ms ahead of ours, and ${MAX_CLOCK_DISTANCE_MS} is the most; correct the clock of one`,
+      );
+      this.#onError('comparing clocks with the database', cause);
+    }
+    this.#isClockOff = isOff;
   }
 
   /** Null for all: also after the database's clock was set back. */

@@ -3,8 +3,7 @@
 // others wrote comes from there by announcements and every few seconds, and who is lost is judged there.
 
 import type { Clock } from '../clock.ts';
-import { MAX_CLOCK_DISTANCE_MS } from '../clock-distance.ts';
-import { fleetTopic, type Announcements } from '../jobs/announcements.ts';
+import type { Announcements } from '../jobs/announcements.ts';
 import { GroupCommit } from '../placement/group-commit.ts';
 import type { Store } from '../store/store.ts';
 import { Background } from './background.ts';
@@ -22,6 +21,7 @@ import {
 import { judgeFleet, Losses } from './losses.ts';
 import { Members, type NodeCount } from './members.ts';
 import type { NewestStream } from './newest-stream.ts';
+import { NodeAnnouncements } from './node-announcements.ts';
 import { takesWork, type Standing } from './standing.ts';
 
 /** Ends a node's leases, say. What it starts must stand in the database when its promise resolves. */
@@ -31,14 +31,14 @@ export type NodeListener = (nodeId: string) => void | Promise<void>;
 export type BeatListener = (nodeId: string, beat: Beat) => void;
 
 /**
- * What we hear stands in the database so soon, and what others wrote is known here: 2 s at 15 s, and sooner
- * where beats are quicker, so that a lost-period is always thirty times as long.
+ * What we hear stands in the database so soon, and what others wrote is known here: 2 s of 60 s, and sooner
+ * where a lost-period is shorter.
  */
 const MAX_SYNC_INTERVAL_MS = 2_000;
-const SYNCS_PER_INTERVAL = 7.5;
-/** A loss is noticed at most so late, and by a fifteenth of the interval where beats are quick. */
+const SYNCS_PER_PERIOD = 30;
+/** A loss is noticed at most so late: 1 s of 60 s, and sooner where a lost-period is shorter. */
 const MAX_JUDGE_INTERVAL_MS = 1_000;
-const JUDGEMENTS_PER_INTERVAL = 15;
+const JUDGEMENTS_PER_PERIOD = 60;
 
 export interface FleetOptions {
   readonly store: Store;
@@ -55,59 +55,59 @@ export interface FleetOptions {
 export class Fleet {
   readonly #options: FleetOptions;
   readonly #terms: LivenessTerms;
+  /** Half of a lost-period: what is left is for the node's way to another replica. */
+  readonly #maxUnwrittenMs: number;
   readonly #members = new Members();
   readonly #writer: BeatWriter;
   readonly #reader: FleetReader;
   readonly #claims: GroupCommit<StreamClaim, FleetRow | null>;
   readonly #losses: Losses;
   readonly #background: Background;
+  readonly #news: NodeAnnouncements;
   readonly #lostListeners = new Set<NodeListener>();
   readonly #revokedListeners = new Set<NodeListener>();
   readonly #beatListeners = new Set<BeatListener>();
-  /** Nodes that beat here, with what ends listening for their announcements. */
-  readonly #watched = new Map<string, () => void>();
-  /** Announced as changed, to be read. */
-  readonly #stale = new Set<string>();
-  #isAnnouncing = false;
-  #isClockOff = false;
   #stops: (() => void)[] = [];
 
   private constructor(options: FleetOptions) {
     const { store, clock, baseIntervalMs, lostAfterIntervals, onError } = options;
     this.#options = options;
+    const lostPeriodMs = lostAfterIntervals * baseIntervalMs;
     this.#terms = {
-      lostPeriodMs: lostAfterIntervals * baseIntervalMs,
-      writtenWithinMs: Math.min(MAX_SYNC_INTERVAL_MS, baseIntervalMs / SYNCS_PER_INTERVAL),
+      lostPeriodMs,
+      writtenWithinMs: Math.min(MAX_SYNC_INTERVAL_MS, lostPeriodMs / SYNCS_PER_PERIOD),
     };
+    this.#maxUnwrittenMs = lostPeriodMs / 2;
     this.#writer = new BeatWriter({
       store,
       clock,
       lostPeriodMs: (grantedIntervalMs) => lostAfterIntervals * grantedIntervalMs,
-      maxAgeMs: this.#maxUnwrittenMs(),
+      maxAgeMs: this.#maxUnwrittenMs,
     });
-    this.#reader = new FleetReader({ store, clock });
+    this.#reader = new FleetReader({ store, clock, onError });
     this.#claims = new GroupCommit((claims) => store.transaction((em) => claimStreams(em, claims)));
     this.#losses = new Losses((node) => this.#lose(node), onError);
     this.#background = new Background(onError);
+    this.#news = new NodeAnnouncements(options.announcements, () => {
+      this.#background.alone('reading nodes that changed', () => this.#readNews());
+    });
   }
 
   /** Reads every node, and judges the fleet once, so that a grace that is due stands before we serve. */
   static async open(options: FleetOptions): Promise<Fleet> {
-    const { store, clock, baseIntervalMs } = options;
+    const { store, clock } = options;
     const fleet = new Fleet(options);
     await fleet.#read();
     // Who is lost by now is left to the first judgement that has listeners.
     await judgeFleet(store, fleet.#terms);
-    const judgeIntervalMs = Math.min(
-      MAX_JUDGE_INTERVAL_MS,
-      baseIntervalMs / JUDGEMENTS_PER_INTERVAL,
-    );
+    const { lostPeriodMs, writtenWithinMs } = fleet.#terms;
+    const judgeIntervalMs = Math.min(MAX_JUDGE_INTERVAL_MS, lostPeriodMs / JUDGEMENTS_PER_PERIOD);
     const background = fleet.#background;
     fleet.#stops = [
       clock.every(judgeIntervalMs, () => {
         background.alone('judging who is lost', () => fleet.#judge());
       }),
-      clock.every(fleet.#terms.writtenWithinMs, () => {
+      clock.every(writtenWithinMs, () => {
         background.alone('writing beats', () => fleet.flush());
         background.alone('reading the fleet', () => fleet.#read());
       }),
@@ -161,7 +161,7 @@ export class Fleet {
    * that nodes go to a replica that can write before the others lose them.
    */
   canRecord(nowMs: number): boolean {
-    return this.#writer.unwrittenForMs(nowMs) < this.#maxUnwrittenMs();
+    return this.#writer.unwrittenForMs(nowMs) < this.#maxUnwrittenMs;
   }
 
   /** A beat was accepted. */
@@ -191,8 +191,8 @@ export class Fleet {
       return false;
     }
     this.#apply({ ...row, newest: claim.stream });
-    this.#watch(nodeId);
-    this.#announce(nodeId);
+    this.#news.watch(nodeId);
+    this.#news.announce(nodeId);
     return true;
   }
 
@@ -211,7 +211,7 @@ export class Fleet {
   /** After the commit of an enrolment or a change of standing. */
   standingChanged(nodeId: string, standing: Standing): void {
     this.#members.setStanding(nodeId, standing);
-    this.#announce(nodeId);
+    this.#news.announce(nodeId);
   }
 
   /** After the commit: all that the node holds under its older certificates ends now. */
@@ -251,64 +251,28 @@ export class Fleet {
 
   /** Stops the timers, and writes what is left. */
   async close(): Promise<void> {
-    for (const stop of [...this.#stops, ...this.#watched.values()]) stop();
+    for (const stop of this.#stops) stop();
+    this.#news.close();
     await this.settled();
     await this.flush();
   }
 
-  /** Half of a lost-period: what is left is for the node's way to another replica. */
-  #maxUnwrittenMs(): number {
-    return this.#terms.lostPeriodMs / 2;
-  }
-
-  /** From its first beat here on, another replica's change of the node is known here at once. */
-  #watch(nodeId: string): void {
-    if (this.#watched.has(nodeId)) return;
-    const topic = fleetTopic(nodeId);
-    const unwatch = this.#options.announcements.subscribe(topic, () => {
-      if (this.#isAnnouncing) return;
-      this.#stale.add(nodeId);
-      this.#background.alone('reading nodes that changed', () => this.#readStale());
-    });
-    this.#watched.set(nodeId, unwatch);
-  }
-
   async #read(): Promise<void> {
     for (const row of await this.#reader.read()) this.#apply(row);
-    this.#compareClocks(this.#reader.databaseAheadMs);
   }
 
-  async #readStale(): Promise<void> {
-    while (this.#stale.size > 0) {
-      const nodeIds = [...this.#stale];
-      this.#stale.clear();
+  async #readNews(): Promise<void> {
+    for (;;) {
+      const nodeIds = this.#news.take();
+      if (nodeIds.length === 0) return;
       const rows = await this.#options.store.read((em) => readNodes(em, nodeIds));
       for (const row of rows) this.#apply(row);
     }
   }
 
-  /** Told once each time that they part: leases and states go by the database's, beats by ours. */
-  #compareClocks(aheadMs: number): void {
-    const isOff = Math.abs(aheadMs) > MAX_CLOCK_DISTANCE_MS;
-    if (isOff && !this.#isClockOff) {
-      const cause = new Error(
-        `the database's clock is ${aheadMs} ms ahead of ours, and ${MAX_CLOCK_DISTANCE_MS} is the most; correct the clock of one`,
-      );
-      this.#options.onError('comparing clocks with the database', cause);
-    }
-    this.#isClockOff = isOff;
-  }
-
   /** What the database says of a node, unless we know something newer. */
   #apply(row: FleetRow): void {
     this.#members.apply(row, { isHeard: this.#writer.has(row.nodeId) });
-  }
-
-  /** Tells the other replicas; we know already. */
-  #announce(nodeId: string): void {
-    this.#isAnnouncing = true;
-    this.#options.announcements.publish(fleetTopic(nodeId));
-    this.#isAnnouncing = false;
   }
 
   async #judge(): Promise<void> {

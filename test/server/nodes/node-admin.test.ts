@@ -2,10 +2,12 @@ import { Code, type ConnectError } from '@connectrpc/connect';
 import { expect } from 'chai';
 import { AuditService } from '#gen/gapjunction/admin/v1/audit_pb';
 import { NodeAdminService, Standing } from '#gen/gapjunction/admin/v1/node_admin_pb';
+import { Directive } from '#gen/gapjunction/node/v1/heartbeat_pb';
+import { ErrorInfoSchema } from '#gen/google/rpc/error_details_pb';
 import { pageToken as tokenOf } from '../../../server/rpc/page.ts';
 import { startStripeSimulator, type StripeSimulator } from '../../../stripe-simulator/simulator.ts';
 import { type ControlPlane, startControlPlane } from '../../fakes/control-plane.ts';
-import { enrolNode } from '../../fakes/node.ts';
+import { BeatStream, enrolNode } from '../../fakes/node.ts';
 
 describe('nodes, to an operator', () => {
   let simulator: StripeSimulator;
@@ -14,7 +16,9 @@ describe('nodes, to an operator', () => {
   let ids: string[];
   before(async () => {
     simulator = await startStripeSimulator({ port: 0 });
-    controlPlane = await startControlPlane({ settings: { stripeSimulatorUrl: simulator.url } });
+    controlPlane = await startControlPlane({
+      settings: { stripeSimulatorUrl: simulator.url, enrolmentBurstPerAddress: 100 },
+    });
     ids = [];
     for (const name of names) ids.push((await enrolNode(controlPlane, name)).id);
   });
@@ -67,5 +71,68 @@ describe('nodes, to an operator', () => {
     expect(revocations[0]).to.deep.include({ subject: nodeId });
     expect(revocations[0]?.actor).to.match(/^operator\/o-/);
     expect(revocations[0]?.details).to.include({ reason: 'melted', standing_before: 'enrolled' });
+  });
+
+  it('are cordoned, drained and given work again, each once in the audit log', async () => {
+    const [, nodeId = ''] = ids;
+    const standings = [
+      await admin().cordonNode({ nodeId, reason: 'noisy' }),
+      await admin().cordonNode({ nodeId, reason: 'again' }),
+      await admin().drainNode({ nodeId, reason: 'leaving' }),
+      await admin().drainNode({ nodeId, reason: 'again' }),
+      await admin().uncordonNode({ nodeId, reason: 'stays' }),
+      await admin().uncordonNode({ nodeId, reason: 'again' }),
+    ].map(({ node }) => node?.standing);
+    expect(standings).to.deep.equal([
+      Standing.CORDONED,
+      Standing.CORDONED,
+      Standing.DRAINING,
+      Standing.DRAINING,
+      Standing.ENROLLED,
+      Standing.ENROLLED,
+    ]);
+    const audit = controlPlane.clientFor(AuditService, controlPlane.operator);
+    const { entries } = await audit.listEntries({});
+    const told = entries
+      .filter(({ subject, actor }) => subject === nodeId && actor.startsWith('operator/'))
+      .map(({ action, details }) => [action, details['reason'], details['standing_before']]);
+    expect(told).to.deep.equal([
+      ['NODE_UNCORDONED', 'stays', 'draining'],
+      ['NODE_DRAINED', 'leaving', 'cordoned'],
+      ['NODE_CORDONED', 'noisy', 'enrolled'],
+    ]);
+  });
+
+  it('are told to drain in the answer to their next beat, and no more when that is taken back', async () => {
+    const node = await enrolNode(controlPlane, 'Told');
+    const stream = await BeatStream.open(controlPlane, node);
+    const directives = async () => {
+      const answer = await stream.exchange(stream.beat());
+      return answer.case === 'answer' ? answer.value.directives : answer.case;
+    };
+    expect(await directives()).to.deep.equal([]);
+    await admin().cordonNode({ nodeId: node.id, reason: 'test' });
+    expect(await directives()).to.deep.equal([]);
+    await admin().drainNode({ nodeId: node.id, reason: 'test' });
+    expect(await directives()).to.deep.equal([Directive.DRAIN]);
+    await admin().uncordonNode({ nodeId: node.id, reason: 'test' });
+    expect(await directives()).to.deep.equal([]);
+    stream.close();
+  });
+
+  it('that are revoked can be neither cordoned, drained nor given work', async () => {
+    const { id: nodeId } = await enrolNode(controlPlane, 'Out');
+    await admin().revokeNode({ nodeId, reason: 'test' });
+    for (const call of ['cordonNode', 'drainNode', 'uncordonNode'] as const) {
+      const refused = await admin()
+        [call]({ nodeId, reason: 'test' })
+        .catch((cause: unknown) => cause as ConnectError);
+      expect(refused).to.have.property('code', Code.FailedPrecondition);
+      const [info] = (refused as ConnectError).findDetails(ErrorInfoSchema);
+      expect(info?.reason, call).to.equal('NODE_REVOKED');
+      expect(await codeOf(admin()[call]({ nodeId: 'n-nobody', reason: 'x' }))).to.equal(
+        Code.NotFound,
+      );
+    }
   });
 });
