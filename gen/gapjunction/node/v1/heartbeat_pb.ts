@@ -430,8 +430,10 @@ export const RefusalReasonSchema: GenEnum<RefusalReason> = /*@__PURE__*/
  */
 export const HeartbeatService: GenService<{
   /**
-   * One stream a node; a newer one supersedes. Ends with OK after a Refusal; with UNAVAILABLE (reason
-   * NONCE_STORE_UNAVAILABLE) when beats cannot be checked for replays.
+   * One stream a node, of all replicas: the one whose first beat was accepted last; an older one is refused
+   * at its next beat. Ends with OK after a Refusal; with UNAVAILABLE (reason NONCE_STORE_UNAVAILABLE) when
+   * beats cannot be checked for replays, and (DATABASE_UNAVAILABLE) when they cannot be written down: then
+   * another replica may.
    *
    * @generated from rpc gapjunction.node.v1.HeartbeatService.Heartbeat
    */
