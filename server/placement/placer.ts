@@ -1,5 +1,5 @@
 import type { Announcements } from '../jobs/announcements.ts';
-import { QUEUE_TOPIC } from '../jobs/announcements.ts';
+import { QUEUE_TOPIC, workTopic } from '../jobs/announcements.ts';
 import type { JobRecord } from '../jobs/job-record.ts';
 import { apply } from '../jobs/jobs.ts';
 import { PassedOver } from '../jobs/passed-over.ts';
@@ -136,7 +136,10 @@ export class Placer {
         return leased;
       });
       this.#send(placed);
-      return placed.length > 0 && !this.#isQueueEmpty;
+      const mayBeMore = placed.length > 0 && !this.#isQueueEmpty;
+      // Other replicas passed over what was locked here, also what was not placed after all.
+      if (mayBeMore) this.#options.announcements.publish(QUEUE_TOPIC);
+      return mayBeMore;
     } catch (cause) {
       this.#isQueueEmpty = false;
       for (const { stream, attemptId } of taken) stream.settle(attemptId);
@@ -178,12 +181,16 @@ export class Placer {
 
   /** Watchers are told with the acknowledgement, a moment later. */
   #send(placed: readonly Placed[]): void {
-    const { sender, signer, onError } = this.#options;
+    const { sender, signer, announcements, onError } = this.#options;
     for (const { stream, attemptId, orderPayload, ...order } of placed) {
       const { inputDigest, inputBytes, requestId } = order;
       const payload = { payload: orderPayload, keyId: signer.keyId };
       sender
         .send(stream, { attemptId, ...payload, inputDigest, inputBytes, requestId })
+        .then(() => {
+          // It ended meanwhile: where its node has a newer one, that one sends the order.
+          if (stream.hasEnded) announcements.publish(workTopic(stream.node.nodeId));
+        })
         .catch((cause: unknown) => onError(`sending the order of '${attemptId}'`, cause));
     }
   }

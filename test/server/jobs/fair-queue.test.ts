@@ -5,7 +5,11 @@ import { PassedOver } from '../../../server/jobs/passed-over.ts';
 import { burnCharge, leaseCharge } from '../../../server/jobs/queue.ts';
 import { chooseJobs } from '../../../server/jobs/queue-store.ts';
 import { query } from '../../../server/store/query.ts';
-import { onEachWorld, type TestClient, type WorkNode, type WorkWorld } from '../work-world.ts';
+import { systemClock } from '../../../server/clock.ts';
+import { openStore } from '../../../server/store/open.ts';
+import { whenAll } from '../../all.ts';
+import { type Postgresql, startPostgresql } from '../../fakes/postgresql.ts';
+import { onEachWorld, type TestClient, type WorkNode, WorkWorld } from '../work-world.ts';
 
 const NO_QUOTA = { jobsInFlight: 0, jobsQueued: 0, fuelPerHour: 0n, blobBytes: 0, weight: 0 };
 
@@ -190,5 +194,78 @@ onEachWorld('clients that want the same nodes', (openWorld) => {
       return rows.map((row) => row['QUERY PLAN']).join('\n');
     });
     expect(plan).to.contain('job_queue_index').and.not.to.contain('Sort');
+  });
+});
+
+whenAll('replicas that choose from one queue', () => {
+  let postgresql: Postgresql;
+  let world: WorkWorld;
+  before(async () => {
+    postgresql = await startPostgresql();
+    const location = { kind: 'postgresql', url: postgresql.newDatabase() } as const;
+    const store = await openStore(location, { clock: systemClock, exclusive: true });
+    world = await WorkWorld.open({ store });
+  });
+  after(async () => {
+    await world.close();
+    postgresql.stop();
+  });
+
+  it('at the same moment give no job twice', async () => {
+    const clients = await Promise.all([1, 2, 3].map(() => world.client()));
+    const [moduleDigest] = await Promise.all(clients.map((client) => client.register()));
+    await Promise.all(
+      clients.flatMap((client) => [1, 2, 3, 4].map(() => client.submit({ moduleDigest }))),
+    );
+    const chosen: string[][] = [];
+    const bothChose = Promise.withResolvers<void>();
+    const choose = () =>
+      world.store.transaction(async (em) => {
+        const options = { limit: 6, jobsInFlight: 100, ...new PassedOver().next() };
+        const { jobIds, waitingJobs } = await chooseJobs(em, options);
+        expect(waitingJobs).to.equal(12);
+        if (chosen.push([...jobIds]) === 2) bothChose.resolve();
+        await bothChose.promise;
+      });
+    await Promise.all([choose(), choose()]);
+    const all = chosen.flat();
+    expect(new Set(all).size).to.equal(all.length);
+    expect(all.length).to.be.at.least(6);
+  });
+
+  it('end every job of many clients once, and count none wrongly', async () => {
+    const clients = await Promise.all([1, 2, 3, 4].map(() => world.client()));
+    const moduleDigest = (await Promise.all(clients.map((client) => client.register())))[0]!;
+    const nodes = await Promise.all([world.node(), world.node()]);
+    for (const node of nodes) {
+      node.connect(4);
+      void node.serve(4, (received) => node.complete(received, { fuel: 5_000n }));
+    }
+    await Promise.all(
+      clients.flatMap((client, index) =>
+        Array.from({ length: 15 }, async (_, number) => {
+          const { jobId } = await client.submit({
+            moduleDigest,
+            priority: number % 10,
+            input: { case: 'inlineInput', value: Buffer.from(`${index}`) },
+          });
+          if (number % 5 === 0) await world.jobs.cancelJob({ jobId } as never, client.context);
+          return client.outcome(jobId);
+        }),
+      ),
+    );
+    const wrong = await world.store.read((em) =>
+      query(
+        em,
+        `select q.client_id from client_queue q left join job j on j.client_id = q.client_id
+          group by q.client_id
+         having q.queued_jobs <> count(j) filter (where j.state = 'queued')
+             or q.running_jobs <> count(j) filter (where j.state = 'running')
+             or q.open_fuel <> coalesce(sum(j.fuel_limit) filter (where j.state in ('queued', 'running')), 0)
+             or q.ended_fuel <> coalesce(sum(j.fuel), 0)`,
+      ),
+    );
+    expect(wrong).to.deep.equal([]);
+    expect(world.failures).to.deep.equal([]);
   });
 });
