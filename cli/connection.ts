@@ -15,7 +15,9 @@ import { ReplicaTransport } from './replicas.ts';
 
 /** Answers carry at most a 1 MiB chunk or page; 4 MiB is the control plane's own bound on a message. */
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+/** A control plane that is gone without a word is noticed within 30 s. */
 const PING_INTERVAL_MS = 20_000;
+const PING_TIMEOUT_MS = 10_000;
 /** The slowest answer of one message, a 16 MiB module checked on a busy machine, takes some seconds. */
 const UNARY_TIMEOUT_MS = 60_000;
 
@@ -134,7 +136,7 @@ function openReplica(address: Address, identity: PemIdentity) {
   const baseUrl = `https://${addressText(address)}`;
   const sessions = new Http2SessionManager(
     baseUrl,
-    { pingIntervalMs: PING_INTERVAL_MS },
+    { pingIntervalMs: PING_INTERVAL_MS, pingTimeoutMs: PING_TIMEOUT_MS },
     { ...identity, minVersion: 'TLSv1.3' },
   );
   const transport = createGrpcTransport({

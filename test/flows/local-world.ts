@@ -11,6 +11,7 @@ import { BillingService, EarningsService } from '#gen/gapjunction/billing/v1/bil
 import { BlobService } from '#gen/gapjunction/blob/v1/blob_pb';
 import type { Bill } from '#gen/gapjunction/job/v1/bill_pb';
 import {
+  AttemptState,
   JobService,
   JobState,
   type Job,
@@ -49,7 +50,10 @@ import { storeTemplate } from '../fakes/store-template.ts';
  * A node that was killed is missed in 8 s: longer than an agent with a lease waits at most (5 s) before it
  * connects again, so that one whose control plane was away is not lost.
  */
-const SERVER_ARGS = ['--heartbeat-interval-ms=500', '--lost-after-intervals=16'] as const;
+const serverArgs = ({ heartbeatIntervalMs = 500 }: LocalWorldOptions) => [
+  `--heartbeat-interval-ms=${heartbeatIntervalMs}`,
+  '--lost-after-intervals=16',
+];
 
 export interface EndedJob {
   readonly job: Job;
@@ -64,6 +68,8 @@ export interface LocalWorldOptions {
   readonly redisUrl?: string;
   /** Servers over the one database and Redis, which they then need. Default 1. */
   readonly replicas?: number;
+  /** Default 500: a node that was killed is missed soon. */
+  readonly heartbeatIntervalMs?: number;
 }
 
 export class LocalWorld {
@@ -103,7 +109,7 @@ export class LocalWorld {
       dataDir: folder,
       port,
       morePorts,
-      serverArgs: SERVER_ARGS,
+      serverArgs: serverArgs(options),
       serverEnvironment: environmentOf(options),
     });
     const dataDir = join(folder, 'client');
@@ -159,6 +165,14 @@ export class LocalWorld {
     return last;
   }
 
+  /** Waits until a node has said that it has the job's order, and that is written. */
+  async acknowledged(jobId: string): Promise<void> {
+    for await (const { job } of this.#asClient.client(JobService).watchJob({ jobId })) {
+      if (job?.attempts.at(-1)?.state === AttemptState.ACKNOWLEDGED) return;
+    }
+    throw new Error(`The job '${jobId}' ended before its order was acknowledged`);
+  }
+
   async outputOf({ job: { output } }: EndedJob): Promise<Uint8Array> {
     if (output === undefined) throw new Error('The job has no output');
     return downloadBlob(this.#asClient.client(BlobService), output);
@@ -208,6 +222,15 @@ export class LocalWorld {
     await this.#replica(index).program.stop('SIGKILL');
   }
 
+  /** The first replica answers nothing and closes nothing until it is continued. */
+  pauseServer(): void {
+    process.kill(this.#replica(0).program.pid, 'SIGSTOP');
+  }
+
+  continueServer(): void {
+    process.kill(this.#replica(0).program.pid, 'SIGCONT');
+  }
+
   /** Lets a replica end as an operator does. */
   async stopReplica(index: number): Promise<void> {
     await this.#replica(index).program.stop();
@@ -217,6 +240,11 @@ export class LocalWorld {
   async restartReplica(index: number): Promise<void> {
     this.#replica(index).restart();
     await this.#replica(index).ready();
+  }
+
+  /** How many replicas have not ended. */
+  get runningReplicas(): number {
+    return this.#controlPlane.replicas.filter(({ program }) => program.running).length;
   }
 
   /** Where that replica is, as an agent says it: `host:port`. */
