@@ -40,7 +40,7 @@ onEachStore('the life of a node', (store) => {
       fuelSinceStart: 2n ** 63n - 1n,
     });
     await heard.flush();
-    await world.passTime(61_000);
+    await world.liveThrough(65_000, heard);
     await heard.close();
     const row = await world.store.read((em) => findNode(em, nodeId));
     expect(row).to.include({ nodeId, slots: 3, agentVersion: "agent '1'", standing: 'enrolled' });
