@@ -17,7 +17,7 @@ import { judgeReply } from '../../protocol/heartbeat/reply.ts';
 import { pause, type Clock, type RandomBytes } from '../clock.ts';
 import type { NodeIdentity } from '../identity/identity.ts';
 import type { Connection } from './connection.ts';
-import { failureText, isLeaving, isNotAllowed } from './rpc-failure.ts';
+import { failureText, isLeaving, isNotAllowed, isUnheard } from './rpc-failure.ts';
 import { SendQueue } from './send-queue.ts';
 
 /** What a beat tells beside its place in the stream. */
@@ -29,6 +29,8 @@ export type BeatContent = Omit<
 export type BeatsEnd =
   /** The stream failed or went silent; connect again. */
   | { readonly kind: 'lost'; readonly cause: string }
+  /** The replica accepts no beat for now, and may soon; all else goes on. */
+  | { readonly kind: 'unheard'; readonly cause: string }
   /** The replica stops; calls that run on the connection may still finish. */
   | { readonly kind: 'leaving'; readonly cause: string }
   /** A frame that cannot come from our control plane. */
@@ -76,11 +78,16 @@ export async function beat(options: BeatsOptions): Promise<BeatsEnd> {
     });
   } catch (error) {
     if (isNotAllowed(error)) return { kind: 'not-allowed', cause: failureText(error) };
-    return { kind: isLeaving(error) ? 'leaving' : 'lost', cause: failureText(error) };
+    return { kind: kindOf(error), cause: failureText(error) };
   } finally {
     queue.end();
     ending.abort(new Error(`The heartbeats of '${identity.nodeId}' end`));
   }
+}
+
+function kindOf(error: unknown): 'leaving' | 'unheard' | 'lost' {
+  if (isLeaving(error)) return 'leaving';
+  return isUnheard(error) ? 'unheard' : 'lost';
 }
 
 interface Stream {

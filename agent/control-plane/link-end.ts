@@ -32,6 +32,7 @@ export function judgeEnd(end: SessionEnd, node: EndedLink): EndVerdict {
   switch (end.kind) {
     case 'lost':
     case 'leaving':
+    case 'unheard':
       return again(end.cause);
     case 'closed':
       return again('the session was closed');

@@ -56,3 +56,12 @@ export function isLeaving(error: unknown): boolean {
 }
 
 const LEAVING: ReadonlySet<string> = new Set(['SHUTTING_DOWN', 'STOPPING']);
+
+/** Whether the control plane can accept no beat for now, from nobody: what keeps beats from replay is away. */
+export function isUnheard(error: unknown): boolean {
+  return (
+    error instanceof ConnectError &&
+    error.code === Code.Unavailable &&
+    reasonOf(error) === 'NONCE_STORE_UNAVAILABLE'
+  );
+}

@@ -1,7 +1,8 @@
-// One connection at work: beats first; when the first is accepted, a Work stream. Both end together.
+// One connection at work: beats first; when the first is accepted, a Work stream. Both end together, but for
+// a while in which the control plane can accept no beats: work goes on, and beats are tried anew.
 import type { Answer } from '#gen/gapjunction/node/v1/heartbeat_pb';
 import type { Order } from '#gen/gapjunction/node/v1/dispatch_pb';
-import type { Clock, RandomBytes } from '../clock.ts';
+import { pause, type Clock, type RandomBytes } from '../clock.ts';
 import type { NodeIdentity } from '../identity/identity.ts';
 import { beat, type BeatContent, type BeatsEnd } from './beats.ts';
 import type { Connection } from './connection.ts';
@@ -45,8 +46,15 @@ export interface SessionOptions {
   readonly freeSlots: () => number;
 }
 
+/**
+ * A node is lost after four: at half of that it looks for a replica that does accept its beats, which may
+ * have what this one lacks.
+ */
+const PATIENT_INTERVALS = 2;
+const UNHEARD_PAUSE_MS = 500;
+
 export function openSession(options: SessionOptions): Session {
-  const { connection, onAccepted } = options;
+  const { connection, clock, onAccepted } = options;
   const closing = new AbortController();
   const settled = Promise.withResolvers<void>();
   const workEnd = Promise.withResolvers<WorkEnd>();
@@ -54,22 +62,34 @@ export function openSession(options: SessionOptions): Session {
   let held: Promise<void> = Promise.resolve();
   let hasBeaten = false;
 
-  const beats = beat({
-    ...options,
-    signal: closing.signal,
-    async beforeBeat() {
-      await held;
-      hasBeaten = true;
-    },
-    onAccepted(answer) {
-      onAccepted(answer);
-      work?.offerAgain();
-      if (work !== null || closing.signal.aborted) return;
-      work = openWork({ ...options, signal: closing.signal });
-      void work.ended.then(workEnd.resolve);
-      settled.resolve();
-    },
-  });
+  /** Until when a session whose beats were accepted waits for the next to be. */
+  let patientUntilMs = 0;
+  const beatOnce = () =>
+    beat({
+      ...options,
+      signal: closing.signal,
+      async beforeBeat() {
+        await held;
+        hasBeaten = true;
+      },
+      onAccepted(answer) {
+        patientUntilMs = clock.now() + PATIENT_INTERVALS * Number(answer.nextIntervalMs);
+        onAccepted(answer);
+        work?.offerAgain();
+        if (work !== null || closing.signal.aborted) return;
+        work = openWork({ ...options, signal: closing.signal });
+        void work.ended.then(workEnd.resolve);
+        settled.resolve();
+      },
+    });
+  async function beatAnew(): Promise<BeatsEnd> {
+    for (;;) {
+      const end = await beatOnce();
+      if (end.kind !== 'unheard' || clock.now() + UNHEARD_PAUSE_MS > patientUntilMs) return end;
+      await pause(clock, UNHEARD_PAUSE_MS, closing.signal);
+    }
+  }
+  const beats = beatAnew();
   const closed = new Promise<SessionEnd>((resolve) => {
     closing.signal.addEventListener('abort', () => resolve({ kind: 'closed' }), { once: true });
   });

@@ -1,0 +1,86 @@
+// What the control plane leans on goes away for a while. Callers are told to try again; no job is lost, none
+// is run twice, and nobody has to restart anything.
+import { expect } from 'chai';
+
+import { JobEnd } from '#gen/gapjunction/job/v1/bill_pb';
+import { AttemptState } from '#gen/gapjunction/job/v1/job_pb';
+
+import { whenAll } from '../all.ts';
+import { failureOf } from '../fakes/failure.ts';
+import { ENDLESS, NOTHING, wasmOf } from '../fakes/job-client.ts';
+import { startPostgresql, type Postgresql } from '../fakes/postgresql.ts';
+import { startRedis, type TestRedis } from '../fakes/redis.ts';
+import { LocalWorld } from './local-world.ts';
+
+/** Seconds of work, so that the outage comes in the middle. */
+const FUEL = 2_000_000_000n;
+
+/** Two intervals without a beat are borne by an agent that works on; four end its guests. */
+const HEARTBEAT_INTERVAL_MS = 10_000;
+
+const REDIS_ARGS = ['--maxmemory-policy', 'noeviction'];
+
+whenAll('two replicas whose database or Redis goes away', () => {
+  let postgresql: Postgresql;
+  let redis: TestRedis;
+  let world: LocalWorld;
+  beforeEach(async () => {
+    postgresql = await startPostgresql();
+    redis = await startRedis(REDIS_ARGS);
+    world = await LocalWorld.start({
+      databaseUrl: postgresql.newDatabase(),
+      redisUrl: redis.url,
+      replicas: 2,
+      heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS,
+    });
+    await world.run(await world.enrol('node'));
+  });
+  afterEach(async () => {
+    await world.dispose();
+    await redis.stop();
+    postgresql.stop();
+  });
+
+  async function begin(): Promise<string> {
+    const jobId = await world.submit(await wasmOf(ENDLESS), { limits: { fuel: FUEL } });
+    await world.acknowledged(jobId);
+    return jobId;
+  }
+
+  async function expectEndedAtFirstTry(
+    jobId: string,
+    end: JobEnd = JobEnd.OUT_OF_FUEL,
+  ): Promise<void> {
+    const { job } = await world.watch(jobId);
+    expect(job.end).to.equal(end);
+    expect(job.attempts.map(({ state }) => state)).to.deep.equal([AttemptState.COMPLETED]);
+  }
+
+  it('go on when PostgreSQL is back: who called meanwhile was told to try again', async () => {
+    const module = await wasmOf(NOTHING);
+    await expectEndedAtFirstTry(await world.submit(module), JobEnd.SUCCEEDED);
+    const running = await begin();
+    postgresql.crash();
+    expect(await failureOf(world.submit(module))).to.include({
+      code: 'Unavailable',
+      reason: 'DATABASE_UNAVAILABLE',
+    });
+    postgresql.start();
+    await expectEndedAtFirstTry(running);
+    await expectEndedAtFirstTry(await world.submit(module), JobEnd.SUCCEEDED);
+    expect(world.runningReplicas).to.equal(2);
+    expect(await world.stopAndSumBooks()).to.equal(0n);
+  });
+
+  it('run jobs while Redis is gone, take beats again when it is back without its data', async () => {
+    const running = await begin();
+    await redis.stop();
+    const meanwhile = await world.submit(await wasmOf(NOTHING));
+    await expectEndedAtFirstTry(running);
+    await expectEndedAtFirstTry(meanwhile, JobEnd.SUCCEEDED);
+    redis = await startRedis(REDIS_ARGS, redis.port);
+    await expectEndedAtFirstTry(await world.submit(await wasmOf(NOTHING)), JobEnd.SUCCEEDED);
+    expect(world.runningReplicas).to.equal(2);
+    expect(await world.stopAndSumBooks()).to.equal(0n);
+  });
+});
