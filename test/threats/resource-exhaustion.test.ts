@@ -2,6 +2,7 @@
 // for before it starts. What stops the guest itself is tested in test/sandbox.
 import { expect } from 'chai';
 import { JobEnd } from '#gen/gapjunction/job/v1/bill_pb';
+import { saveQuota } from '../../server/clients/quota-store.ts';
 import { expectRefusal } from '../server/expect-refusal.ts';
 import { onEachWorld, type WorkWorld } from '../server/work-world.ts';
 
@@ -41,6 +42,45 @@ onEachWorld('threat: resource exhaustion', (openWorld) => {
     await expectRefusal(endless, 'INVALID_ARGUMENT', 'LIMIT_EXCEEDED');
     const eternal = client.submit({ limits: { deadlineEpochs: 2 ** 32 - 1 } });
     await expectRefusal(eternal, 'INVALID_ARGUMENT', 'LIMIT_EXCEEDED');
+  });
+
+  it('a client that queues all it may keeps no other from queueing, and from being next', async () => {
+    const [greedy, modest] = [await world.client(), await world.client()];
+    await world.store.transaction((em) =>
+      saveQuota(em, greedy.clientId, {
+        jobsInFlight: 0,
+        jobsQueued: 20,
+        fuelPerHour: 0n,
+        blobBytes: 0,
+        weight: 0,
+      }),
+    );
+    const moduleDigest = await greedy.register();
+    for (let count = 0; count < 20; count++) await greedy.submit({ moduleDigest, priority: 9 });
+    await expectRefusal(
+      greedy.submit({ moduleDigest, priority: 9 }),
+      'RESOURCE_EXHAUSTED',
+      'QUOTA_EXCEEDED',
+    );
+    const { jobId } = await modest.submit();
+    const node = await world.node();
+    node.connect(2);
+    const orders = [await node.nextOrder(), await node.nextOrder()];
+    expect(orders.map(({ order }) => order.jobId)).to.include(jobId);
+  });
+
+  it('a client that submits and never watches has its jobs done and paid, and holds nothing open', async () => {
+    const [client, node] = [await world.client(), await world.node()];
+    node.connect(1);
+    const moduleDigest = await client.register();
+    for (let count = 0; count < 3; count++) await client.submit({ moduleDigest });
+    for (let count = 0; count < 3; count++) {
+      const order = await node.nextOrder();
+      node.acknowledge(order);
+      expect(await node.complete(order)).not.to.equal(undefined);
+      node.offer(1);
+    }
+    expect((await client.balance()).heldMicrocents).to.equal(0n);
   });
 
   it('a node gets no more orders than it has slots, however many jobs wait', async () => {

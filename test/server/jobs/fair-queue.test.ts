@@ -177,7 +177,7 @@ onEachWorld('clients that want the same nodes', (openWorld) => {
 
   it('choosing reads a few rows of a long queue, and sorts none of it', async () => {
     const [first] = await submit(many, 1);
-    await queueMore(many, first!, 20_000);
+    await queueMore(many, first!, 5_000);
     await submit(few, 1);
     const options = { limit: 32, jobsInFlight: 1_000, ...new PassedOver().next() };
     const choice = await world.store.transaction((em) => chooseJobs(em, options));
