@@ -45,11 +45,6 @@ export function notFound(what: string, id: string): RpcError {
   return new RpcError('NOT_FOUND', 'NOT_FOUND', `finding ${what} '${id}': there is none of yours`);
 }
 
-/** For an RPC whose handler is not built. */
-export function unimplemented(name: string): RpcError {
-  return new RpcError('UNIMPLEMENTED', 'UNIMPLEMENTED', `calling ${name}: it is not built`);
-}
-
 /** For bytes on the wire that are no request of the method with this path. */
 export function malformed(path: string, what: string, cause?: unknown): RpcError {
   return new RpcError(
