@@ -78,6 +78,12 @@ export class Acknowledgements {
     this.#waiting.clear();
   }
 
+  /** Writes what waits, so that no other replica sends those orders again. */
+  async close(): Promise<void> {
+    this.flush();
+    await this.#commits.settled();
+  }
+
   /** The signature of an order whose acknowledgement is not written yet. */
   orderSignatureOf(attemptId: string): Uint8Array | null {
     return this.#waiting.get(attemptId)?.orderSignature ?? null;

@@ -3,10 +3,10 @@ import type { CertificateChains } from '../bills/certificate-chains.ts';
 import { nodeTopic, workTopic, type Announcements } from '../jobs/announcements.ts';
 import { recordIntroduction } from '../nodes/node-store.ts';
 import type { CallerOf } from '../rpc/service.ts';
-import type { Store } from '../store/store.ts';
+import type { EntityManager, Store } from '../store/store.ts';
 import type { Acknowledgements } from './acknowledgements.ts';
 import type { NodeTraits } from './assignment.ts';
-import { takeOrdersToResend } from './lease-store.ts';
+import { takeOrdersToResend, type StoredOrder } from './lease-store.ts';
 import { endOnStream, type Leases } from './leases.ts';
 import type { OrderSender } from './order-sender.ts';
 import { ACKNOWLEDGE_MS, type Placer } from './placer.ts';
@@ -43,20 +43,23 @@ export class Dispatch {
     leases.held.startAnew(nodeId);
     const stops = [
       announcements.subscribe(nodeTopic(nodeId), () => this.#background([stream], 'news')),
-      announcements.subscribe(workTopic(nodeId), () => this.#background([stream], 'yield')),
+      announcements.subscribe(workTopic(nodeId), () => this.#background([stream], 'follow-up')),
     ];
     this.#unsubscribes.set(stream, () => {
       for (const stop of stops) stop();
     });
-    this.#background([stream], 'resend');
+    this.#background([stream], 'begin');
     this.#background([stream], 'news');
     return stream;
   }
 
   close(stream: WorkStream): void {
+    const { streams, announcements } = this.#options;
     this.#unsubscribes.get(stream)?.();
     this.#unsubscribes.delete(stream);
-    this.#options.streams.remove(stream);
+    streams.remove(stream);
+    // Where the node has a newer stream, that one sends them again.
+    if (stream.unacknowledged.length > 0) announcements.publish(workTopic(stream.node.nodeId));
   }
 
   /** The node says what it is; operators see that too. */
@@ -79,12 +82,15 @@ export class Dispatch {
   async acknowledge(stream: WorkStream, attemptId: string): Promise<void> {
     const { acknowledgements, onError } = this.#options;
     const orderSignature = stream.settle(attemptId);
+    stream.acknowledging.add(attemptId);
     try {
       const { nodeId } = stream.node;
       const verdict = await acknowledgements.add({ nodeId, attemptId, orderSignature });
       if (verdict.kind === 'stale' || verdict.cancelRequested) stream.cancel(attemptId);
     } catch (cause) {
       onError(`acknowledging the attempt '${attemptId}'`, cause);
+    } finally {
+      stream.acknowledging.delete(attemptId);
     }
   }
 
@@ -103,11 +109,11 @@ export class Dispatch {
   /** What lost announcements would have told. */
   look(): void {
     const streams = this.#options.streams.all();
-    this.#background(streams, 'yield');
+    this.#background(streams, 'follow-up');
     // The database was not there when they were opened.
     this.#background(
       streams.filter(({ number }) => number === null),
-      'resend',
+      'begin',
     );
   }
 
@@ -122,12 +128,12 @@ export class Dispatch {
     );
   }
 
-  #background(streams: readonly WorkStream[], what: 'resend' | 'news' | 'yield'): void {
+  #background(streams: readonly WorkStream[], what: 'begin' | 'news' | 'follow-up'): void {
     if (streams.length === 0) return;
     const doing = {
-      resend: () => Promise.all(streams.map((stream) => this.#resend(stream))),
+      begin: () => Promise.all(streams.map((stream) => this.#begin(stream))),
       news: () => Promise.all(streams.map((stream) => this.#tellNews(stream))),
-      yield: () => this.#yieldToNewer(streams),
+      'follow-up': () => this.#followUp(streams),
     }[what]();
     doing.catch((cause: unknown) =>
       this.#options.onError(
@@ -137,38 +143,56 @@ export class Dispatch {
     );
   }
 
-  async #resend(stream: WorkStream): Promise<void> {
-    const { store, sender, announcements } = this.#options;
-    const { nodeId, keyId } = stream.node;
-    const opened = await store.transaction(async (em) => {
+  /** Numbers the stream, and sends again what may have been lost with the one before. */
+  async #begin(stream: WorkStream): Promise<void> {
+    const { store, announcements } = this.#options;
+    const { nodeId } = stream.node;
+    const begun = await store.transaction(async (em) => {
       // A node that went away meanwhile may have opened a stream that is newer in fact.
       if (stream.hasEnded) return null;
-      return {
-        number: await numberWorkStream(em, nodeId),
-        orders: await takeOrdersToResend(em, { nodeId, keyId, acknowledgeMs: ACKNOWLEDGE_MS }),
-      };
+      const number = await numberWorkStream(em, nodeId);
+      return { number, orders: await this.#takeLostOrders(em, stream) };
     });
-    if (opened === null) return;
-    stream.number = opened.number;
+    if (begun === null) return;
+    // Before the number is known, so that this stream does not take it for news.
     announcements.publish(workTopic(nodeId));
-    const isOnItsWay = new Set(stream.unacknowledged);
-    for (const order of opened.orders) {
-      // Placed on this stream while the others were looked for.
-      if (isOnItsWay.has(order.attemptId)) continue;
-      stream.take(order.attemptId);
-      await sender.send(stream, order);
-    }
+    stream.number = begun.number;
+    await this.#sendAgain(stream, begun.orders);
   }
 
-  /** Ends those of the streams whose node has opened a newer one, here or at another replica. */
-  async #yieldToNewer(streams: readonly WorkStream[]): Promise<void> {
-    const nodeIds = streams.map(({ node }) => node.nodeId);
-    const newest = await this.#options.store.read((em) => readNewestStreams(em, nodeIds));
-    for (const stream of streams) {
+  /**
+   * Ends those of the streams whose node has opened a newer one, here or at another replica. The newest are
+   * sent what was placed on an older one after it was gone.
+   */
+  async #followUp(streams: readonly WorkStream[]): Promise<void> {
+    const { store } = this.#options;
+    const numbered = streams.filter(({ number }) => number !== null);
+    if (numbered.length === 0) return;
+    const nodeIds = numbered.map(({ node }) => node.nodeId);
+    const newest = await store.read((em) => readNewestStreams(em, nodeIds));
+    for (const stream of numbered) {
       const { nodeId } = stream.node;
-      if (stream.number !== null && stream.number < (newest.get(nodeId) ?? 0)) {
-        stream.end(superseded(nodeId));
-      }
+      if ((stream.number ?? 0) < (newest.get(nodeId) ?? 0)) stream.end(superseded(nodeId));
+    }
+    // Many at once are looked at though nothing was announced: nothing was placed in vain either.
+    const [only] = numbered;
+    if (only === undefined || numbered.length > 1 || only.hasEnded) return;
+    await this.#sendAgain(only, await store.transaction((em) => this.#takeLostOrders(em, only)));
+  }
+
+  #takeLostOrders(em: EntityManager, stream: WorkStream): Promise<readonly StoredOrder[]> {
+    const { nodeId, keyId } = stream.node;
+    const onTheirWay = [...stream.unacknowledged, ...stream.acknowledging];
+    return takeOrdersToResend(em, { nodeId, keyId, acknowledgeMs: ACKNOWLEDGE_MS, onTheirWay });
+  }
+
+  async #sendAgain(stream: WorkStream, orders: readonly StoredOrder[]): Promise<void> {
+    for (const order of orders) {
+      // Placed on this stream, or acknowledged, while the others were looked for.
+      if (stream.unacknowledged.includes(order.attemptId)) continue;
+      if (stream.acknowledging.has(order.attemptId)) continue;
+      stream.take(order.attemptId);
+      await this.#options.sender.send(stream, order);
     }
   }
 

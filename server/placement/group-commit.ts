@@ -9,22 +9,26 @@ export class GroupCommit<Item, Result> {
   readonly #run: (items: readonly Item[]) => Promise<readonly Result[]>;
   #waiting: { item: Item; resolve: (result: Result) => void; reject: (cause: unknown) => void }[] =
     [];
-  #running = false;
+  #running: Promise<void> | null = null;
 
   constructor(run: (items: readonly Item[]) => Promise<readonly Result[]>) {
-    this.#run = run;
+    this.#run = async (items) => run(items);
   }
 
   add(item: Item): Promise<Result> {
     const added = new Promise<Result>((resolve, reject) => {
       this.#waiting.push({ item, resolve, reject });
     });
-    if (!this.#running) void this.#drain();
+    this.#running ??= this.#drain();
     return added;
   }
 
+  /** Resolves when nothing is under way, whatever became of it. */
+  async settled(): Promise<void> {
+    while (this.#running !== null) await this.#running;
+  }
+
   async #drain(): Promise<void> {
-    this.#running = true;
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0, MAX_BATCH);
       try {
@@ -34,6 +38,7 @@ export class GroupCommit<Item, Result> {
         for (const { reject } of batch) reject(cause);
       }
     }
-    this.#running = false;
+    // Here, not when the promise settles: whoever comes in between would wait for ever.
+    this.#running = null;
   }
 }

@@ -180,12 +180,24 @@ export interface StoredOrder {
 }
 
 /**
- * The orders under this key of a node that it has not acknowledged: they may have been lost with its last
- * stream, so they are sent again and the time to acknowledge them starts anew. The lease's end stays.
+ * The orders under this key of a node that it has not acknowledged, but for those that are on their way:
+ * they may have been lost with its last stream, so they are sent again and the time to acknowledge them
+ * starts anew. The lease's end stays.
  */
 export async function takeOrdersToResend(
   em: EntityManager,
-  { nodeId, keyId, acknowledgeMs }: { nodeId: string; keyId: Uint8Array; acknowledgeMs: number },
+  {
+    nodeId,
+    keyId,
+    acknowledgeMs,
+    onTheirWay,
+  }: {
+    nodeId: string;
+    keyId: Uint8Array;
+    acknowledgeMs: number;
+    /** Attempts. */
+    onTheirWay: readonly string[];
+  },
 ): Promise<readonly StoredOrder[]> {
   const rows = await query<{
     attempt_id: string;
@@ -199,9 +211,10 @@ export async function takeOrdersToResend(
     `update attempt a set acknowledge_by_ms = gap_junction_now_ms() + $3::bigint
        from job j
       where j.job_id = a.job_id and a.node_id = $1 and a.node_key_id = $2 and a.state = 'leased'
+        and a.attempt_id not in (select jsonb_array_elements_text($4::jsonb))
     returning a.attempt_id, a.order_payload, a.order_key_id, j.input_digest, j.input_bytes::text,
               j.submit_request_id`,
-    [nodeId, keyId, acknowledgeMs],
+    [nodeId, keyId, acknowledgeMs, JSON.stringify(onTheirWay)],
   );
   return rows.map((row) => ({
     attemptId: row.attempt_id,

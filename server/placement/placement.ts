@@ -171,6 +171,7 @@ export async function openPlacement(options: PlacementOptions): Promise<Placemen
       for (const stop of stops) stop();
       await sweep.close();
       await placer.close();
+      await acknowledgements.close();
     },
   };
 }

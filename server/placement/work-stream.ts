@@ -28,6 +28,8 @@ export class WorkStream {
   #end: { readonly cause: unknown } | null = null;
   /** Signatures of orders that are not acknowledged, by attempt: stored with the acknowledgement. */
   readonly #signatures = new Map<string, Uint8Array>();
+  /** Attempts whose acknowledgement came on this stream and is being written. */
+  readonly acknowledging = new Set<string>();
   /** What guests have burnt, by attempt, as the node said since it was taken last. */
   #progress = new Map<string, bigint>();
   /** Of all streams of the node, the highest is the newest; null until it is known. */

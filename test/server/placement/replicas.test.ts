@@ -2,11 +2,14 @@
 import { expect } from 'chai';
 import { JobEnd } from '#gen/gapjunction/job/v1/bill_pb';
 import { AttemptState, JobState } from '#gen/gapjunction/job/v1/job_pb';
+import type { ReceivedOrder } from '../../fakes/scripted-node.ts';
 import {
+  earnings,
   failuresOf,
   onEachWorld,
   type JobMessage,
   type Replica,
+  type WorkNode,
   type WorkWorld,
 } from '../work-world.ts';
 
@@ -188,5 +191,44 @@ onEachWorld('two replicas', (openWorld) => {
     await world.passTime(61_000);
     await world.fleet.lose(node.nodeId);
     expect(failuresOf(await client.job(jobId))).to.deep.equal(['NODE_LOST']);
+  });
+
+  it('with nodes at both, that fail, and move, and sweeps all the while: each job ends once, and the books are even', async () => {
+    const client = await world.client();
+    const moduleDigest = await client.register();
+    const nodes = [await world.node(), await world.node(other), await world.node(other)];
+    let orders = 0;
+    const run = (node: WorkNode) => (received: ReceivedOrder) =>
+      ++orders % 4 === 0
+        ? node.complete(received, { end: JobEnd.NODE_FAULT, fuel: 0n })
+        : node.complete(received, { output: Buffer.from(received.order.jobId) });
+    for (const node of nodes) {
+      node.connect(3);
+      void node.serve(3, run(node));
+    }
+    let isOver = false;
+    const sweeping = (async () => {
+      while (!isOver) await Promise.all([world.placement.sweep(), other.placement.sweep()]);
+    })();
+    const outcomes = await Promise.all(
+      Array.from({ length: 24 }, async (_, index) => {
+        const { jobId } = await client.submit({ moduleDigest, priority: index % 10 });
+        if (index % 7 === 0) await world.jobs.cancelJob({ jobId } as never, client.context);
+        if (index === 12) {
+          const moved = world.sameNode(nodes[0]!, other);
+          moved.connect(3);
+          void moved.serve(3, run(moved));
+        }
+        return client.outcome(jobId);
+      }),
+    );
+    isOver = true;
+    await sweeping;
+    expect(outcomes.every(({ job }) => job?.state === JobState.ENDED)).to.equal(true);
+    expect((await client.balance()).heldMicrocents).to.equal(0n);
+    const paid = outcomes.filter(({ bill }) => bill !== undefined).length;
+    const settled = await Promise.all(nodes.map((node) => earnings(world, node)));
+    expect(settled.reduce((sum, { settledJobs }) => sum + settledJobs, 0n)).to.equal(BigInt(paid));
+    expect(world.failures).to.deep.equal([]);
   });
 });
