@@ -24,8 +24,11 @@ export async function insertKey(em: EntityManager, { keyId, key }: ContentKey): 
   await query(em, `insert into content_key (key_id, key) values ($1, $2)`, [keyId, key]);
 }
 
-/** So long everybody waits at most behind a rewriting that waits for its lock itself. */
-const LOCK_TIMEOUT_MS = 1000;
+/**
+ * So long everybody waits at most behind a rewriting that waits for its lock itself. Less than the second after
+ * which PostgreSQL looks for deadlocks: in a circle of waits it is the rewriting that gives up.
+ */
+const LOCK_TIMEOUT_MS = 500;
 
 /** Everyone who needs a key waits for a rewriting: they take a five-hundredth of all time at most. */
 const REST_PER_REWRITING = 500;
@@ -39,7 +42,7 @@ const LONGEST_TRANSACTION_MS = 60_000;
 /**
  * Rewrites the table of keys where one was deleted and the last rewriting is `leastIntervalMs` ago, or more
  * where it took long (some 0.2 s for 100,000 keys). Answers whether it did. Throws where others keep the
- * table locked for a second.
+ * table locked for half a second.
  *
  * What the database wrote ahead has the key still: on PGlite that is dropped here; PostgreSQL drops it in
  * its own time (docs/operations.md).

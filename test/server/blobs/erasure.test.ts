@@ -4,9 +4,11 @@ import { expect } from 'chai';
 import { DEFAULT_BLOB_LIMITS } from '../../../server/blobs/blob.ts';
 import { type Blobs, createBlobs } from '../../../server/blobs/blobs.ts';
 import { contentsInRows } from '../../../server/blobs/contents-in-rows.ts';
+import { rewriteKeys } from '../../../server/blobs/content-key-store.ts';
 import { eraseUnused } from '../../../server/blobs/erasure-store.ts';
 import { systemClock } from '../../../server/clock.ts';
 import { openStore, type OpenStore } from '../../../server/store/open.ts';
+import { query } from '../../../server/store/query.ts';
 import { whenAll } from '../../all.ts';
 import { type Postgresql, startPostgresql } from '../../fakes/postgresql.ts';
 
@@ -86,6 +88,26 @@ whenAll('erasing a blob while another comes to use it', () => {
     expect(await erasing).to.have.property('erased', 1);
     await putting;
     expect(Buffer.from(await blobs.readAll(digest, 100))).to.deep.equal(Buffer.from(bytes));
+  });
+
+  it('rewrites the keys while others store and erase, and loses none that is needed', async () => {
+    const rounds = Array.from({ length: 40 }, async (_, round) => {
+      const bytes = randomBytes(50);
+      const holder = job(`j-rewritten-${round}`);
+      const { digest } = await store.transaction((em) => blobs.put(em, { holder, bytes }));
+      const gone = await unusedBlob();
+      await eraseUnused(store, { limit: 1, digest: gone.digest });
+      // One at a time rewrites; the others pass it over.
+      if (round % 4 === 0) await rewriteKeys(store, { leastIntervalMs: 0 });
+      const stored = await blobs.readAll(digest, 100);
+      expect(Buffer.from(stored)).to.deep.equal(Buffer.from(bytes));
+    });
+    await Promise.all(rounds);
+    const [ends] = await store.read((em) =>
+      query<{ count: number }>(em, 'select count(*)::int as count from content_key_end'),
+    );
+    // Those of the last minute stay for one more rewriting.
+    expect(ends?.count).to.be.greaterThan(0);
   });
 
   it('loses to a use that comes between its look and its erasure, and does no harm', async () => {

@@ -243,6 +243,9 @@ export const BlobService: GenService<{
    * Stores a blob. The first message says what comes, the others carry it in order. A blob that is
    * already there is accepted without its bytes: end the stream after the first message.
    *
+   * It is kept for an hour after its last byte, or for as long as it is a module (RegisterModule) or a
+   * job that named it (SubmitJob) needs it.
+   *
    * Errors, by reason: DIGEST_MISMATCH, SIZE_MISMATCH, BLOB_TOO_LARGE, UPLOAD_OUT_OF_ORDER,
    * ATTEMPT_NOT_YOURS (INVALID_ARGUMENT). OFFSET_MISMATCH (FAILED_PRECONDITION, metadata `offset`),
    * UPLOAD_TAKEN_OVER, BLOB_ERASED (ABORTED): ask GetUploadOffset and go on from there. STORAGE_FULL
