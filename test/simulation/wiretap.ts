@@ -1,0 +1,24 @@
+// What is seen on the wire of a simulation, and done to it.
+import type { DescMethod, Message } from '@bufbuild/protobuf';
+import type { Caller } from '../../server/rpc/service.ts';
+import type { Process } from './process.ts';
+
+/** One message of a call. */
+export interface WireMessage {
+  readonly method: DescMethod;
+  readonly caller: Caller;
+  /** 0 until a replica has taken the call. */
+  readonly callNumber: number;
+  readonly direction: 'up' | 'down';
+  readonly message: Message;
+}
+
+export interface Wiretap {
+  /** Sees a message as it is sent. Answers what arrives: nothing, it, or more. */
+  onSent(sent: WireMessage): readonly Message[];
+  /** Rises with each call that a replica takes. */
+  nextCallNumber(): number;
+  /** Before a process sends, and after: where it may be killed. */
+  beforeSend(sender: Process): void;
+  afterSend(sender: Process): void;
+}

@@ -1,0 +1,186 @@
+// One simulation: replicas, agents and clients that follow from a seed, faults for some virtual minutes,
+// then quiet until every job is over, then the checks.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { makeId } from '../../protocol/identity/ids.ts';
+import { creditClient } from '../../server/ledger/ledger-store.ts';
+import { insertNode } from '../../server/nodes/node-store.ts';
+import { BeatRecord } from './beat-record.ts';
+import { Bus } from './bus.ts';
+import { SimulatedClient } from './client.ts';
+import type { Database } from './database.ts';
+import { Faults } from './faults.ts';
+import type { GuestHabits } from './guests.ts';
+import { START_MS, type Identities } from './identities.ts';
+import { AgentSeat, ReplicaSeat } from './seats.ts';
+import { Network } from './network.ts';
+import { SharedNonces } from './nonces.ts';
+import { Process } from './process.ts';
+import { SeededRandom } from './random.ts';
+import { Timeline } from './timeline.ts';
+import { Trace } from './trace.ts';
+import { Wire } from './wire.ts';
+
+export const CREDIT_MICROCENTS = 10n ** 9n;
+
+/** Faults happen, and jobs come, for so long. */
+const LEAST_STORM_MS = 30_000;
+const MOST_STORM_MS = 150_000;
+/** Three attempts on nodes that never answer, one after the other, and what lies between. */
+const LONGEST_QUIET_MS = 30 * 60_000;
+/** Sweeps sign what is unsigned, and beats tell what is held. */
+const AFTERMATH_MS = 40_000;
+
+const REPLICAS = { least: 2, most: 3 };
+const AGENTS = { least: 3, most: 4 };
+const CLIENTS = 2;
+const JOBS = { least: 5, most: 15 };
+
+export class World {
+  readonly seed: number;
+  readonly database: Database;
+  readonly identities: Identities;
+  readonly timeline = new Timeline(START_MS);
+  readonly trace: Trace;
+  readonly random: SeededRandom;
+  readonly network: Network;
+  readonly faults: Faults;
+  readonly bus: Bus;
+  readonly nonces: SharedNonces;
+  readonly beats = new BeatRecord();
+  readonly wire: Wire;
+  readonly replicas: readonly ReplicaSeat[];
+  readonly agents: AgentSeat[];
+  readonly clients: readonly SimulatedClient[];
+  readonly folder = mkdtempSync(join(tmpdir(), 'gj-simulation-'));
+  readonly stormMs: number;
+  readonly habits: GuestHabits;
+  /** What must never happen, as far as it was noticed on the way. */
+  readonly complaints: string[] = [];
+  kills = 0;
+
+  constructor(
+    seed: number,
+    parts: {
+      readonly database: Database;
+      readonly identities: Identities;
+      readonly print: ((line: string) => void) | null;
+    },
+  ) {
+    this.seed = seed;
+    this.database = parts.database;
+    this.identities = parts.identities;
+    const { timeline } = this;
+    this.trace = new Trace(timeline, parts.print);
+    const random = SeededRandom.of(seed);
+    this.random = random.fork('world');
+    this.network = new Network({ timeline, random: random.fork('network'), trace: this.trace });
+    this.faults = new Faults(random.fork('faults'));
+    this.bus = new Bus({ network: this.network, random: random.fork('bus') });
+    this.nonces = new SharedNonces({ network: this.network, timeline });
+    this.wire = new Wire(this, random.fork('wire'));
+    this.stormMs = this.random.between(LEAST_STORM_MS, MOST_STORM_MS);
+    const { shares } = this.faults.plan;
+    this.network.slowShare = shares.slowMessages;
+    this.bus.lostShare = shares.lostAnnouncements;
+    this.habits = {
+      faultShare: shares.guestFaults,
+      hangingShare: shares.hangingGuests,
+      longestMs: this.random.between(500, 15_000),
+    };
+    this.replicas = Array.from(
+      { length: this.random.between(REPLICAS.least, REPLICAS.most) },
+      (_, index) => new ReplicaSeat(this, `replica-${index + 1}:7443`),
+    );
+    this.agents = this.identities.nodes
+      .slice(0, this.random.between(AGENTS.least, AGENTS.most))
+      .map((node, index) => new AgentSeat(this, `agent-${index + 1}`, node));
+    this.clients = Array.from(
+      { length: CLIENTS },
+      (_, index) =>
+        new SimulatedClient({
+          process: this.newProcess(`client-${index + 1}`),
+          random: random.fork(`client-${index + 1}`),
+          wiring: this.wire,
+          clientId: makeId('c', this.random.bytes),
+          addresses: this.addresses,
+          jobs: this.random.between(JOBS.least, JOBS.most),
+          withinMs: this.stormMs,
+        }),
+    );
+  }
+
+  get addresses(): readonly string[] {
+    return this.replicas.map(({ address }) => address);
+  }
+
+  newProcess(name: string): Process {
+    const process = new Process(name, this);
+    process.onEnd(() => {
+      if (process.wasKilled) this.kills++;
+    });
+    return process;
+  }
+
+  /** Everything happens. Afterwards the database is as it was left, for the checks. */
+  async run(): Promise<void> {
+    const { timeline, faults, network, bus, trace } = this;
+    await this.#prepare();
+    for (const seat of this.replicas) seat.start();
+    for (const seat of this.agents) seat.start();
+    for (const client of this.clients) {
+      client.run().catch((error: unknown) => {
+        this.complaints.push(`'${client.clientId}' gave up: ${String(error)}`);
+      });
+    }
+    this.wire.planIncidents();
+    await timeline.runUntil(START_MS + this.stormMs);
+
+    trace.note('quiet');
+    faults.quieten();
+    network.heal();
+    bus.lostShare = 0;
+    Object.assign(this.habits, { faultShare: 0, hangingShare: 0 });
+    for (const seat of [...this.replicas, ...this.agents]) seat.calm();
+    const isOver = () => this.clients.every(({ jobs }) => jobs.every(({ isOver: over }) => over));
+    await timeline.runUntil(timeline.nowMs + LONGEST_QUIET_MS, isOver);
+    await timeline.runUntil(timeline.nowMs + AFTERMATH_MS);
+    trace.note('over');
+  }
+
+  /** Ends all that runs, and leaves nothing on disk. */
+  async close(): Promise<void> {
+    for (const seat of [...this.replicas, ...this.agents]) seat.end();
+    await this.timeline.settle();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  async #prepare(): Promise<void> {
+    const { database, clients, agents, identities } = this;
+    await database.clear();
+    await database.at(START_MS, () =>
+      database.store.transaction(async (em) => {
+        for (const { clientId } of clients) {
+          const credit = { clientId, requestId: clientId, operatorId: 'o-simulation' };
+          await creditClient(em, { ...credit, microcents: CREDIT_MICROCENTS });
+        }
+        for (const { node } of agents) {
+          const { nodeId, issued } = node;
+          await insertNode(
+            em,
+            { nodeId, accountId: `acct-${nodeId}` },
+            {
+              keyId: issued.keyId,
+              certificate: issued.certificate,
+              issuerCertificate: issued.chain[1]!,
+              serial: issued.serial,
+              notAfterMs: issued.notAfterMs,
+            },
+          );
+        }
+      }),
+    );
+    for (const seat of agents) await identities.enrol(seat.folder, seat.node, this.addresses);
+  }
+}
