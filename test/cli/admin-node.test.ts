@@ -1,21 +1,27 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { startStripeSimulator, type StripeSimulator } from '../../stripe-simulator/simulator.ts';
-import { type ControlPlane, startControlPlane } from '../fakes/control-plane.ts';
+import { openIdentity } from '../../agent/identity/identity.ts';
+import { whenAll } from '../all.ts';
+import { temporaryFolder } from '../fakes/agent.ts';
+import { enrolIn, startAgent, startAgentWorld, type AgentWorld } from '../fakes/agent-world.ts';
+import type { ControlPlane } from '../fakes/control-plane.ts';
+import { ClientOfJobs, ENDLESS, NOTHING } from '../fakes/job-client.ts';
 import { enrolNode } from '../fakes/node.ts';
 import { gapJunction } from './whole-system.ts';
 
-describe('gap-junction admin node', () => {
-  let simulator: StripeSimulator;
+whenAll('gap-junction admin node', () => {
+  let world: AgentWorld;
   let controlPlane: ControlPlane;
   let nodeId: string;
   let folder: string;
   let env: Record<string, string>;
   before(async () => {
-    simulator = await startStripeSimulator({ port: 0 });
-    controlPlane = await startControlPlane({ settings: { stripeSimulatorUrl: simulator.url } });
+    world = await startAgentWorld({ settings: { heartbeatIntervalMs: 1_000 } });
+    ({ controlPlane } = world);
     ({ id: nodeId } = await enrolNode(controlPlane, 'Administered'));
     folder = mkdtempSync(join(tmpdir(), 'gj-admin-node-'));
     const file = (name: string, text: string | Buffer) => {
@@ -31,8 +37,7 @@ describe('gap-junction admin node', () => {
   });
   after(async () => {
     rmSync(folder, { recursive: true, force: true });
-    await controlPlane.stop();
-    await simulator.stop();
+    await world.stop();
   });
 
   const admin = (...args: readonly string[]) => gapJunction(['admin', 'node', ...args], { env });
@@ -59,5 +64,38 @@ describe('gap-junction admin node', () => {
     const nobody = await admin('cordon', 'n-nobody', '--reason', 'x');
     expect(nobody.exitCode).to.equal(1);
     expect(nobody.stderr).to.contain('n-nobody').and.contain('NOT_FOUND');
+  });
+
+  it('drain --wait tells what is left, and ends when the node runs nothing any more', async () => {
+    const { folder: machine, dispose } = temporaryFolder();
+    await enrolIn(world, machine, { accountName: 'Drained' });
+    const agent = startAgent(machine);
+    await agent.record.next('ready');
+    const client = await ClientOfJobs.open(controlPlane);
+    const jobId = await client.submit(ENDLESS);
+    await agent.record.next('job_started');
+    const drained = openIdentity(machine).nodeId;
+
+    const drain = spawn(
+      process.execPath,
+      ['cli/gap-junction.mjs', 'admin', 'node', 'drain', drained, '--reason', 'x', '--wait'],
+      { env: { ...process.env, ...env }, stdio: 'pipe' },
+    );
+    const [told] = (await once(drain.stderr.setEncoding('utf8'), 'data')) as [string];
+    expect(told).to.equal(`${drained} is draining: 1 lease left\n`);
+    await client.jobs.cancelJob({ jobId });
+    const [[printed]] = (await Promise.all([
+      once(drain.stdout.setEncoding('utf8'), 'data'),
+      once(drain, 'close'),
+    ])) as [[string], unknown];
+    expect(printed).to.equal(`${drained} is drained\n`);
+    expect(drain.exitCode).to.equal(0);
+
+    // Nothing new comes until the drain is taken back.
+    const next = await client.submit(NOTHING);
+    await admin('uncordon', drained, '--reason', 'x');
+    expect((await agent.record.next('job_started', 2)).jobId).to.equal(next);
+    await agent.stop();
+    dispose();
   });
 });
