@@ -52,7 +52,7 @@ export function quotaExceeded(
   const { quota, limit, used, retryAfterMs } = exceeded;
   const advice =
     retryAfterMs === null
-      ? 'it alone is more; lower its limits, or ask an operator for more'
+      ? 'the job alone is more than that; lower its limits, or ask an operator for more'
       : `try again in ${retryAfterMs} ms`;
   return new RpcError(
     'RESOURCE_EXHAUSTED',

@@ -32,7 +32,7 @@ describe('a refusal for a quota', () => {
   it('gives no hope to a job that is more than the whole quota', () => {
     const refused = refusal(101n, quota, { queuedJobs: 0, openFuel: 0n, burnt: [] });
     expect(refused.metadata).not.to.have.property('retry_after_ms');
-    expect(refused.message).to.contain('it alone is more');
+    expect(refused.message).to.contain('the job alone is more than that');
   });
 });
 
