@@ -175,6 +175,33 @@ onEachWorld('what a job leaves', (openWorld) => {
     expect((await client.submit({ moduleDigest: module })).jobId).to.match(/^j-/);
   });
 
+  it('is erased with what its attempts uploaded for nothing', async () => {
+    const { jobId } = await client.submit();
+    const order = await node.nextOrder();
+    node.acknowledge(order);
+    const { attemptId } = order.order;
+    const wasted = randomBytes(100);
+    await world.blobs.upload({
+      uploader: { kind: 'attempt', id: attemptId, clientId: client.clientId },
+      start: { digest: digest(wasted), sizeBytes: wasted.length, offset: 0 },
+      pieces: (async function* () {
+        yield wasted;
+      })(),
+    });
+    await world.fleet.lose(node.nodeId);
+    const other = await world.node();
+    other.connect(1);
+    const again = await other.nextOrder();
+    other.acknowledge(again);
+    await other.complete(again);
+    await client.outcome(jobId);
+    expect(await isStored(digest(wasted))).to.equal(true);
+    expect(await isReadable(digest(wasted))).to.equal(false);
+    await acknowledge(jobId);
+    await world.retention.sweep();
+    expect(await isStored(digest(wasted))).to.equal(false);
+  });
+
   it('module is erased when its client deletes it', async () => {
     const module = await client.register();
     await world.blobs.delete({ clientId: client.clientId, digest: module });
