@@ -24,9 +24,9 @@ const COUNTDOWN = `(module
       (br_if 0 (i32.gt_s (local.tee $left (i32.sub (local.get $left) (i32.const 1))) (i32.const 0))))
     (call $write (i32.const 0) (i32.const 4))))`;
 
-/** Most jobs are over at once; every 25th takes a good second, so that kills come in its middle. */
+/** Most jobs are over at once; every 25th takes a part of a second alone and seconds among others, so that kills come in its middle. */
 const SHORT_COUNT = 20_000;
-const LONG_COUNT = 200_000_000;
+const LONG_COUNT = 60_000_000;
 const LONG_EVERY = 25;
 const FUEL_LIMIT = 2_000_000_000n;
 /** Every fifth job is watched to its end, through whatever dies meanwhile. */
@@ -34,7 +34,8 @@ const WATCH_EVERY = 5;
 
 /** A replica that is overloaded answers late; then another is asked. */
 const CALL_TIMEOUT_MS = 15_000;
-const RETRY_DELAY_MS = 250;
+const LEAST_RETRY_DELAY_MS = 250;
+const MOST_RETRY_DELAY_MS = 2_000;
 /** Calls that wait for an answer; above it, clients fall behind their rate rather than fill the memory. */
 const MAX_WAITING = 500;
 
@@ -56,7 +57,7 @@ export class Clients {
   readonly #stop: AbortSignal;
   #moduleDigest: Uint8Array = new Uint8Array();
 
-  /** One connection a client. `stop` ends all that they do, at once. */
+  /** `stop` ends all that they do, at once. */
   constructor(connections: readonly Connection[], stop: AbortSignal) {
     this.#connections = connections;
     this.#stop = stop;
@@ -117,7 +118,7 @@ export class Clients {
   async #watch(jobs: Client<typeof JobService>, jobId: string): Promise<void> {
     let afterRevision = 0n;
     let hasEnded = false;
-    while (!hasEnded) {
+    for (let failures = 0; !hasEnded; failures++) {
       this.#stop.throwIfAborted();
       try {
         const stream = jobs.watchJob({ jobId, afterRevision }, { signal: this.#stop });
@@ -133,24 +134,27 @@ export class Clients {
         }
       } catch (error) {
         if (!isPassing(error)) throw error;
-        this.retries++;
-        await delay(RETRY_DELAY_MS);
+        await this.#pauseAfter(failures);
       }
     }
   }
 
   /** Until it is answered, or fails in a way that no repetition changes. */
   async #again<T>(call: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    for (;;) {
+    for (let failures = 0; ; failures++) {
       this.#stop.throwIfAborted();
       try {
         return await call(AbortSignal.any([this.#stop, AbortSignal.timeout(CALL_TIMEOUT_MS)]));
       } catch (error) {
         if (!isPassing(error)) throw error;
-        this.retries++;
-        await delay(RETRY_DELAY_MS);
+        await this.#pauseAfter(failures);
       }
     }
+  }
+
+  async #pauseAfter(failures: number): Promise<void> {
+    this.retries++;
+    await delay(Math.min(LEAST_RETRY_DELAY_MS * 2 ** failures, MOST_RETRY_DELAY_MS));
   }
 
   #note(error: unknown): void {

@@ -64,7 +64,7 @@ async function runIn(world: ChaosWorld, options: RunOptions): Promise<ChaosRepor
   progress(`starting ${replicas} replicas and ${agents} agents`);
   await world.start(options, signal);
   const stop = new AbortController();
-  const clients = new Clients(await world.clients(), AbortSignal.any([signal, stop.signal]));
+  const clients = new Clients(await world.connectClient(), AbortSignal.any([signal, stop.signal]));
   await clients.prepare();
   const books = await BooksReader.open(world.databaseUrl);
   try {

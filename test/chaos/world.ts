@@ -31,9 +31,13 @@ const SERVER_ARGS = [
   '--enrolment-burst-per-address=1000',
   '--log-level=info',
 ];
-/** Two, so that a kill hits more than one job, and each client's sandbox stays warm. */
+/** Two, so that a kill hits more than one job. */
 const SLOTS = 2;
-export const CLIENTS = 2;
+/**
+ * Of the one client: a node's two sandboxes stay warm for it, so that a run is about kills and not about
+ * sandboxes that start.
+ */
+const CONNECTIONS = 2;
 
 interface Machine {
   readonly dataDir: string;
@@ -97,13 +101,12 @@ export class ChaosWorld {
     );
   }
 
-  /** A client of its own each, with the addresses of all replicas, beginning with another one each. */
-  async clients(): Promise<Connection[]> {
+  /** Connections of a client, with the addresses of all replicas, beginning with another one each. */
+  async connectClient(): Promise<readonly Connection[]> {
     const plane = this.#plane;
-    const clients: Connection[] = [];
-    for (let index = 0; index < CLIENTS; index++) {
-      const dataDir = join(this.folder, `client-${index}`);
-      const { cert, key } = await openClient(plane, { dataDir, name: `Client ${index}` });
+    const dataDir = join(this.folder, 'client');
+    const { cert, key } = await openClient(plane, { dataDir, name: 'A client' });
+    for (let index = 0; index < CONNECTIONS; index++) {
       const addresses = plane.address.split(',');
       const order = [...addresses.slice(index), ...addresses.slice(0, index)].join(',');
       const files = {
@@ -111,11 +114,9 @@ export class ChaosWorld {
         cert: readFileSync(cert),
         key: readFileSync(key),
       };
-      const connection = openConnection(order, files);
-      this.#connections.push(connection);
-      clients.push(connection);
+      this.#connections.push(openConnection(order, files));
     }
-    return clients;
+    return this.#connections;
   }
 
   isReady(replica: number): boolean {
