@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import type { Revocations } from './certificates/revocations.ts';
 import type { Clock } from './clock.ts';
 import type { ServerConfig, StripeConfig } from './config.ts';
+import { failureLog } from './failure-log.ts';
 import { enrolmentService } from './enrolment/enrolment-service.ts';
 import { startHttp } from './http/listener.ts';
 import { Fleet } from './nodes/fleet.ts';
@@ -49,7 +50,7 @@ export async function startIdentity(options: IdentityOptions): Promise<Identity>
   const { announcements, nonces } = shared;
   const { authority, heartbeatMaster } = secrets;
   const { baseIntervalMs, lostAfterIntervals, maxBeatsPerSecond } = config.heartbeat;
-  const onError = (doing: string, cause: unknown) => log.error({ err: cause }, doing);
+  const onError = failureLog(log);
   const certificateLifeMs = config.certificates.nodeHours * HOUR_MS;
 
   const fleet = await Fleet.open({

@@ -12,6 +12,7 @@ import { clientAdminService } from './clients/client-admin-service.ts';
 import { ensureFirstOperator } from './clients/first-operator.ts';
 import type { Clock } from './clock.ts';
 import type { ServerConfig } from './config.ts';
+import { failureLog } from './failure-log.ts';
 import { startIdentity } from './identity.ts';
 import { healthService } from './rpc/health.ts';
 import { enrolmentLimit } from './rpc/limits.ts';
@@ -104,19 +105,19 @@ export async function startServer(
     });
     const { authority } = secrets;
 
-    const onError = (doing: string) => (cause: unknown) => log.error({ err: cause }, doing);
+    const onError = failureLog(log);
     const shared = await openShared({
       redisUrls,
       replicaId,
       clock,
-      onError: (doing, cause) => onError(doing)(cause),
+      onError,
       stops,
     });
     const revocations = await Revocations.open({
       store,
       clock,
       announcements: shared.announcements,
-      onError: onError('reading revocations'),
+      onError: (cause) => onError('reading revocations', cause),
     });
     stops.add(() => revocations.close());
 
@@ -196,7 +197,7 @@ export async function startServer(
         issue: issueTls,
         clock,
         use: (tls) => listener.setCertificate(tls),
-        onError: onError('renewing the certificate of the server'),
+        onError: (cause) => onError('renewing the certificate of the server', cause),
       }),
     );
 

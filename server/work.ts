@@ -14,6 +14,7 @@ import { contentsInRows } from './blobs/contents-in-rows.ts';
 import type { Revocations } from './certificates/revocations.ts';
 import type { Clock } from './clock.ts';
 import type { ServerConfig } from './config.ts';
+import { failureLog } from './failure-log.ts';
 import { NOBODY, type JobObserver } from './jobs/job-observer.ts';
 import { jobService } from './jobs/job-service.ts';
 import { ModuleCheck } from './jobs/module-check.ts';
@@ -66,7 +67,7 @@ const TARIFF = {
 export async function startWork(options: WorkOptions): Promise<readonly ServiceImplementation[]> {
   const { config, clock, log, store, shared, secrets, revocations, fleet, stops } = options;
   const { announcements } = shared;
-  const onError = (doing: string, cause: unknown) => log.error({ err: cause }, doing);
+  const onError = failureLog(log);
   const random = options.edges?.random ?? randomBytes;
   const observer = options.observer ?? NOBODY;
 

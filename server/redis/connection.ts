@@ -31,11 +31,17 @@ export interface OpenRedisOptions {
 /** Connects. Rejects when Redis does not answer; afterwards it reconnects by itself, for ever. */
 export async function openRedis({ urls, onError }: OpenRedisOptions): Promise<RedisConnection> {
   const commands = urls.length > 1 ? clusterOf(urls) : aloneOf(urls[0] ?? '');
-  // Why a connection failed is told by an event; `connect` says that it did.
+  // Why a connection failed is told by an event; `connect` says that it did. Each try to connect again has
+  // one: an outage is told once.
   let why = '';
+  let isAway = false;
   commands.on('error', (cause: Error) => {
     why = `: ${cause.message}`;
-    onError('talking to Redis', cause);
+    if (!isAway) onError('talking to Redis', cause);
+    isAway = true;
+  });
+  commands.on('ready', () => {
+    isAway = false;
   });
   try {
     await commands.connect();

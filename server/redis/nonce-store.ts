@@ -34,7 +34,8 @@ export async function openRedisNonceStore(options: RedisNonceStoreOptions): Prom
       problem = null;
     } catch (cause) {
       // That Redis is gone, each claim finds out by itself.
-      if (cause instanceof NonceStoreUnavailable) problem = cause;
+      if (!(cause instanceof NonceStoreUnavailable)) return;
+      problem = cause;
       onError('checking whether Redis can be trusted with nonces', cause);
     }
   };

@@ -1,0 +1,31 @@
+import { expect } from 'chai';
+import { pino } from 'pino';
+import { failureLog } from '../../server/failure-log.ts';
+import { RpcError } from '../../server/rpc/error.ts';
+
+describe('a failure in the background', () => {
+  const logged = (cause: unknown): Record<string, unknown> => {
+    const lines: string[] = [];
+    failureLog(pino({}, { write: (line) => void lines.push(line) }))('writing beats', cause);
+    expect(lines).to.have.length(1);
+    return JSON.parse(lines[0] ?? '') as Record<string, unknown>;
+  };
+
+  it('is a warning without a stack while the database is away', () => {
+    const gone = new Error('connect ECONNREFUSED');
+    const line = logged(new RpcError('UNAVAILABLE', 'DATABASE_UNAVAILABLE', 'x', { cause: gone }));
+    expect(line).to.include({
+      level: 40,
+      msg: 'writing beats',
+      reason: 'DATABASE_UNAVAILABLE',
+      cause: 'connect ECONNREFUSED',
+    });
+    expect(line).not.to.have.property('err');
+  });
+
+  it('is an error with its stack otherwise', () => {
+    const line = logged(new TypeError('a mistake of ours'));
+    expect(line).to.include({ level: 50, msg: 'writing beats' });
+    expect(line['err']).to.have.property('stack');
+  });
+});
