@@ -31,14 +31,11 @@ export type NodeListener = (nodeId: string) => void | Promise<void>;
 export type BeatListener = (nodeId: string, beat: Beat) => void;
 
 /**
- * What we hear stands in the database so soon, and what others wrote is known here: 2 s of 60 s, and sooner
- * where a lost-period is shorter.
+ * What we hear stands in the database so soon, what others wrote is known here, and a loss is noticed: 2 s
+ * of 60 s, and sooner where a lost-period is shorter.
  */
 const MAX_SYNC_INTERVAL_MS = 2_000;
 const SYNCS_PER_PERIOD = 30;
-/** A loss is noticed at most so late: 1 s of 60 s, and sooner where a lost-period is shorter. */
-const MAX_JUDGE_INTERVAL_MS = 1_000;
-const JUDGEMENTS_PER_PERIOD = 60;
 
 export interface FleetOptions {
   readonly store: Store;
@@ -100,14 +97,10 @@ export class Fleet {
     await fleet.#read();
     // Who is lost by now is left to the first judgement that has listeners.
     await judgeFleet(store, fleet.#terms);
-    const { lostPeriodMs, writtenWithinMs } = fleet.#terms;
-    const judgeIntervalMs = Math.min(MAX_JUDGE_INTERVAL_MS, lostPeriodMs / JUDGEMENTS_PER_PERIOD);
     const background = fleet.#background;
     fleet.#stops = [
-      clock.every(judgeIntervalMs, () => {
+      clock.every(fleet.#terms.writtenWithinMs, () => {
         background.alone('judging who is lost', () => fleet.#judge());
-      }),
-      clock.every(writtenWithinMs, () => {
         background.alone('writing beats', () => fleet.flush());
         background.alone('reading the fleet', () => fleet.#read());
       }),

@@ -115,29 +115,32 @@ export async function claimStreams(
   return claims.map((claim) => answers.get(claim) ?? null);
 }
 
-/** Who is silent at `nowMs`, with how many there are to compare with. */
+/** Who is silent at `nowMs`, with how many there are to compare with: one look at every node. */
 export async function readSilence(em: EntityManager, nowMs: number): Promise<Silence> {
-  const silent = await query<{ node_id: string; last_beat_ms: string; lost_period_ms: string }>(
+  const [row] = await query<{
+    live_before: number;
+    lost_lately: number;
+    silent: string | null;
+  }>(
     em,
-    `select node_id, last_beat_ms::text, lost_period_ms::text from node
-      where lost_ms is null and last_beat_ms + lost_period_ms * $2::float8 < $1::bigint`,
+    `select count(*)::int as live_before, count(lost_ms)::int as lost_lately,
+       (json_agg(json_build_array(node_id, last_beat_ms, lost_period_ms)) filter (
+         where lost_ms is null and last_beat_ms + lost_period_ms * $2::float8 < $1::bigint
+       ))::text as silent
+     from node
+     where last_beat_ms is not null and (lost_ms is null or lost_ms > $1::bigint - lost_period_ms)`,
     [nowMs, SILENT_PART],
   );
-  const [counts] = await query<{ lost_lately: number; live_before: number }>(
-    em,
-    `select count(lost_ms)::int as lost_lately, count(*)::int as live_before from node
-      where last_beat_ms is not null and (lost_ms is null or lost_ms > $1::bigint - lost_period_ms)`,
-    [nowMs],
-  );
+  const silent = JSON.parse(row?.silent ?? '[]') as [string, number, number][];
   return {
     nowMs,
-    silent: silent.map((row) => ({
-      nodeId: row.node_id,
-      lastBeatMs: Number(row.last_beat_ms),
-      lostPeriodMs: Number(row.lost_period_ms),
+    silent: silent.map(([nodeId, lastBeatMs, lostPeriodMs]) => ({
+      nodeId,
+      lastBeatMs,
+      lostPeriodMs,
     })),
-    lostLately: counts?.lost_lately ?? 0,
-    liveBefore: counts?.live_before ?? 0,
+    lostLately: row?.lost_lately ?? 0,
+    liveBefore: row?.live_before ?? 0,
   };
 }
 

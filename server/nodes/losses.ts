@@ -10,7 +10,7 @@ const AT_A_TIME = 16;
 
 /**
  * Judges the whole fleet's silence, on one replica at a time. Answers the nodes that are lost now; they are
- * answered again until they are recorded so. None while another replica judges.
+ * answered again until they are recorded so. None while another replica judges, or just did.
  */
 export async function judgeFleet(
   store: Store,
@@ -20,14 +20,12 @@ export async function judgeFleet(
     const state = await lockGrace(em);
     if (state === null) return [];
     const { nowMs, grace: before } = state;
+    const sinceMs = nowMs - before.observedMs;
+    if (sinceMs >= 0 && sinceMs < terms.writtenWithinMs / 2) return [];
     const silence = await readSilence(em, nowMs);
     const { grace, isSetBack, lose } = judgeSilence(before, silence, terms);
     if (isSetBack) await forgetFutureBeats(em, nowMs);
-    const isNews =
-      grace.untilMs !== before.untilMs ||
-      grace.isDamped !== before.isDamped ||
-      Math.abs(nowMs - before.observedMs) >= terms.writtenWithinMs;
-    if (isNews) await writeGrace(em, grace);
+    await writeGrace(em, grace);
     return lose;
   });
 }
