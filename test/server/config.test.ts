@@ -96,6 +96,14 @@ describe('the configuration', () => {
     ['GJ_LOST_AFTER_INTERVALS must be at least 2', { ...SIMULATED, GJ_LOST_AFTER_INTERVALS: '1' }],
     ['GJ_MAX_ATTEMPTS must be at least 1', { ...SIMULATED, GJ_MAX_ATTEMPTS: '0' }],
     [
+      'GJ_OUTPUT_RETENTION_MINUTES must be at least 1',
+      { ...SIMULATED, GJ_OUTPUT_RETENTION_MINUTES: '0' },
+    ],
+    [
+      'GJ_OUTPUT_RETENTION_MINUTES must be at most 10080',
+      { ...SIMULATED, GJ_OUTPUT_RETENTION_MINUTES: '10081' },
+    ],
+    [
       'GJ_NODE_CERTIFICATE_HOURS must be at most',
       { ...SIMULATED, GJ_NODE_CERTIFICATE_HOURS: '9999' },
     ],

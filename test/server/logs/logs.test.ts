@@ -1,6 +1,10 @@
+import { randomBytes } from 'node:crypto';
 import { expect } from 'chai';
 import { Grant } from '#gen/gapjunction/job/v1/bill_pb';
+import { LocalAnnouncements } from '../../../server/jobs/announcements.ts';
+import { Logs } from '../../../server/logs/logs.ts';
 import { query } from '../../../server/store/query.ts';
+import { TestClock } from '../../fakes/clock.ts';
 import type { ReceivedOrder } from '../../fakes/scripted-node.ts';
 import { expectRefusal } from '../expect-refusal.ts';
 import { onEachWorld, type TestClient, type WorkNode, type WorkWorld } from '../work-world.ts';
@@ -138,6 +142,28 @@ onEachWorld('the logs of a job', (openWorld) => {
     for await (const { chunk } of client.tailLogs(jobId, { noFollow: true })) {
       expect(chunk?.length).to.be.within(1, 65_536);
     }
+  });
+
+  it('reach a reader at another replica within 5 s, also where the announcement was lost', async () => {
+    const { jobId, attemptId } = await running();
+    const clock = new TestClock(0);
+    const other = new Logs({
+      store: world.store,
+      announcements: new LocalAnnouncements(),
+      clock,
+      random: randomBytes,
+    });
+    const { clientId, context } = client;
+    const from = { clientId, jobId, attemptId: '', offsetBytes: 0n, follow: true };
+    const pieces = other.tail({ ...from, signal: context.signal });
+    await node.appendLogs(attemptId, 0, 'one ');
+    expect(Buffer.from((await pieces.next()).value?.bytes ?? []).toString()).to.equal('one ');
+    const next = pieces.next();
+    // What was there is read, and the reader waits.
+    await node.appendLogs(attemptId, 4, 'two');
+    clock.advance(5_000);
+    expect(Buffer.from((await next).value?.bytes ?? []).toString()).to.equal('two');
+    await pieces.return();
   });
 
   it('cost a reader that stops reading nothing, and end when it goes away', async () => {
