@@ -5,7 +5,7 @@ import { create, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
 import { judgeBeat, STREAM_ID_BYTES } from '../../protocol/heartbeat/acceptance.ts';
 import { nextIntervalMs } from '../../protocol/heartbeat/jitter.ts';
 import { deriveKeys } from '../../protocol/heartbeat/keys.ts';
-import { HeartbeatKey, NONCE_BYTES } from '../../protocol/heartbeat/mac.ts';
+import { HeartbeatKey, MAX_BODY_BYTES, NONCE_BYTES } from '../../protocol/heartbeat/mac.ts';
 import { replyNonce, type DownKey } from '../../protocol/heartbeat/reply.ts';
 import { answerBytes, readFrame, sealedBytes, type Frame } from '../../protocol/heartbeat/wire.ts';
 import { serialBytesOfHex } from '../../protocol/identity/serial.ts';
@@ -51,6 +51,9 @@ export interface HeartbeatDeps {
   readonly onRefused?: (reason: string) => void;
 }
 
+/** Four times what a proper beat has: whoever is not far over it is told by a refusal that it is too long. */
+const MAX_FRAME_BYTES = 4 * MAX_BODY_BYTES;
+
 /** A stream of one node, from its hello to its end. */
 interface Stream {
   readonly caller: CallerOf<'node'>;
@@ -73,6 +76,7 @@ interface Refused {
 export function heartbeatService(deps: HeartbeatDeps): ServiceImplementation {
   const streams = new Streams(deps);
   const heartbeat: FrameHandler<Frame> = {
+    maxFrameBytes: MAX_FRAME_BYTES,
     read: readFrame,
     open: async (context) => {
       const stream = await streams.open(callerOf(context, 'node'));

@@ -10,6 +10,8 @@ import type { RpcError } from './error.ts';
 import type { CallContext, Handler } from './service.ts';
 
 export interface FrameHandler<F = unknown> {
+  /** Of a request. A longer one ends the call, uncounted and unread. */
+  readonly maxFrameBytes: number;
   /** Reads a request's bytes. Throws where they are none. */
   read(bytes: Uint8Array): F;
   /** Rejects with an RpcError to refuse the call. `fail` ends the call with one at any later time. */

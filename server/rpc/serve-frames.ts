@@ -1,8 +1,9 @@
-// Runs one call of a method that is served frame by frame. Nothing waits here but for the wire: at any time
-// one request is read, or one answer is on its way.
+// Runs one call of a method that is served frame by frame. At any time one request is with its handler, or
+// one answer on its way.
 import type { Metadata, ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import type { Call } from './call.ts';
-import { malformed } from './error.ts';
+import { malformed, RpcError } from './error.ts';
+import { FrameWire, type FrameListener } from './frame-wire.ts';
 import type { FrameAnswer, FrameHandler, FrameStream } from './frames.ts';
 import { admit } from './interceptor.ts';
 import type { ServeOptions } from './serve.ts';
@@ -19,21 +20,7 @@ export function serveFrames(
   const onEnd = (ended: Call, error: unknown): void => {
     for (const interceptor of interceptors) interceptor.onEnd?.(ended, error);
   };
-  const read = (): void => {
-    if (!call.ended) wire.startRead();
-  };
-  const succeed = (): void => call.succeed();
   const fail = (error: unknown): void => call.fail(error);
-  const send = ({ bytes, isLast }: FrameAnswer): void => {
-    if (call.ended) return;
-    const { buffer, byteOffset, length } = bytes;
-    const message = Buffer.isBuffer(bytes) ? bytes : Buffer.from(buffer, byteOffset, length);
-    wire.sendMessage(message, isLast ? succeed : read);
-  };
-  const begin = (opened: FrameStream): void => {
-    stream = opened;
-    send({ bytes: opened.greeting, isLast: false });
-  };
   const readFrame = (bytes: Buffer): unknown => {
     try {
       return handler.read(bytes);
@@ -41,15 +28,13 @@ export function serveFrames(
       throw malformed(method.path, 'its bytes are no such message', cause);
     }
   };
-  wire.start({
-    onReceiveMetadata(metadata: Metadata) {
-      call = newCall(metadata, onEnd);
-      admit(call, interceptors)
-        .then(() => handler.open(call, fail))
-        .then(begin)
-        .catch(fail);
-    },
-    onReceiveMessage(bytes: Buffer) {
+  const send = ({ bytes, isLast }: FrameAnswer): void => {
+    if (call.ended) return;
+    frames.send(bytes);
+    if (isLast) call.succeed();
+  };
+  const listener: FrameListener = {
+    onFrame(bytes) {
       if (call.ended) return;
       try {
         const frame = readFrame(bytes);
@@ -61,11 +46,43 @@ export function serveFrames(
         call.fail(error);
       }
     },
-    onReceiveHalfClose() {
-      call.succeed();
+    onUnreadable: (why) => call.fail(unreadable(method.path, why, handler.maxFrameBytes)),
+    onHalfClose: () => call.succeed(),
+  };
+  const frames = new FrameWire(wire, handler.maxFrameBytes, listener);
+  const begin = (opened: FrameStream): void => {
+    if (call.ended) return;
+    stream = opened;
+    frames.begin(opened.greeting);
+  };
+  wire.start({
+    onReceiveMetadata(metadata: Metadata) {
+      call = newCall(metadata, onEnd);
+      admit(call, interceptors)
+        .then(() => handler.open(call, fail))
+        .then(begin)
+        .catch(fail);
     },
+    onReceiveMessage() {
+      // They are read below it.
+    },
+    onReceiveHalfClose: () => frames.halfClose(),
     onCancel() {
       call.cancel();
     },
   });
+}
+
+function unreadable(path: string, why: 'compressed' | 'too long', maxFrameBytes: number): RpcError {
+  return why === 'compressed'
+    ? new RpcError(
+        'UNIMPLEMENTED',
+        'COMPRESSED_REQUEST',
+        `reading the request of ${path}: it is compressed; send it as it is`,
+      )
+    : new RpcError(
+        'RESOURCE_EXHAUSTED',
+        'REQUEST_TOO_LONG',
+        `reading the request of ${path}: it has more than ${maxFrameBytes} bytes`,
+      );
 }

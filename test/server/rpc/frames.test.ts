@@ -22,6 +22,7 @@ import { startListener, type TestListener } from '../../fakes/listener.ts';
 
 const ID = 'aaaaaaaaaaaaaaaaaaaa';
 const HEARTBEAT = '/gapjunction.node.v1.HeartbeatService/Heartbeat';
+const MAX_FRAME_BYTES = 1_000;
 const GONE = new RpcError('UNAVAILABLE', 'GONE', 'answering: what it takes is gone');
 
 /** A frame that says one number, and nothing else. */
@@ -40,6 +41,7 @@ describe('a method that is served frame by frame', () => {
   let opened: { readonly fail: Fail; readonly context: CallContext };
 
   const heartbeat: FrameHandler<HeartbeatRequest> = {
+    maxFrameBytes: MAX_FRAME_BYTES,
     read: (bytes) => fromBinary(HeartbeatRequestSchema, bytes),
     open: async (context, fail) => {
       if (refusal !== null) throw refusal;
@@ -157,7 +159,8 @@ describe('a method that is served frame by frame', () => {
     await gone;
   });
 
-  it('refuses bytes that are no frame', async () => {
+  /** A stream of bare HTTP/2, whose bytes need not be messages. */
+  async function bare() {
     const session = await rpc.http2(node);
     const stream = session.request({
       ':method': 'POST',
@@ -165,14 +168,86 @@ describe('a method that is served frame by frame', () => {
       'content-type': 'application/grpc+proto',
       te: 'trailers',
     });
-    const trailers = once(stream, 'trailers');
-    stream.resume();
-    // One message of one byte, which is a tag without its value.
-    stream.write(Uint8Array.of(0, 0, 0, 0, 1, 0x0a));
-    expect((await trailers)[0]).to.include({ 'grpc-status': '3' });
-    session.close();
+    const received: Buffer[] = [];
+    stream.on('data', (chunk: Buffer) => received.push(chunk));
+    const [headers] = await once(stream, 'response');
+    const ended = once(stream, 'trailers').then(([trailers]) => {
+      session.close();
+      return trailers['grpc-status'];
+    });
+    return { stream, headers, received, ended };
+  }
+
+  const requestOf = (timestampMs: bigint) =>
+    framed(toBinary(HeartbeatRequestSchema, create(HeartbeatRequestSchema, { timestampMs })));
+
+  it('does not mind how its frames are cut on the way', async () => {
+    const { stream, received, ended } = await bare();
+    const three = Buffer.concat([requestOf(1n), requestOf(200n), requestOf(3n)]);
+    for (const byte of three.subarray(0, -4)) {
+      stream.write(Uint8Array.of(byte));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    stream.end(three.subarray(-4));
+    expect(await ended).to.equal('0');
+    const answers = [0n, 1n, 200n, 3n].map((said) => framed(frameOf(said)));
+    expect(Buffer.concat(received)).to.deep.equal(Buffer.concat(answers));
   });
+
+  it('answers all that came before its caller closed its side, though late', async () => {
+    answer = async (timestampMs) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      return answerOf(timestampMs);
+    };
+    const { stream, received, ended } = await bare();
+    stream.end(Buffer.concat([requestOf(1n), requestOf(2n)]));
+    expect(await ended).to.equal('0');
+    const answers = [0n, 1n, 2n].map((said) => framed(frameOf(said)));
+    expect(Buffer.concat(received)).to.deep.equal(Buffer.concat(answers));
+  });
+
+  it('does not read on while its answers are not read', async () => {
+    const said = new Set<bigint>();
+    const bytes = Buffer.concat([frameOf(1n), new Uint8Array(1_000)]);
+    answer = (timestampMs) => {
+      said.add(timestampMs);
+      return { bytes, isLast: false };
+    };
+    const { stream } = await bare();
+    stream.pause();
+    let sent = 0n;
+    // Twice as many as fit into all windows and buffers on the way: 64 KiB of HTTP/2, 16 of the stream.
+    const flood = Array.from({ length: 400 }, () => requestOf(++sent));
+    stream.write(Buffer.concat(flood));
+    await until(() => said.size > 50);
+    for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(said.size).to.be.lessThan(200);
+    stream.resume();
+    await until(() => said.size === 400);
+    stream.close();
+  });
+
+  for (const [title, sent, status] of [
+    // A tag without its value.
+    ['that are no message', framed(Uint8Array.of(0x0a)), '3'],
+    ['that are compressed', framed(Uint8Array.of(0x0a), 1), '12'],
+    ['that are too many', framed(new Uint8Array(MAX_FRAME_BYTES + 1)).subarray(0, 5), '8'],
+  ] as const) {
+    it(`refuses bytes ${title}`, async () => {
+      const { stream, headers, ended } = await bare();
+      stream.write(sent);
+      expect(await ended).to.equal(status);
+      expect(headers['grpc-accept-encoding']).to.equal('identity');
+    });
+  }
 });
+
+/** With the prefix of gRPC before it. */
+function framed(message: Uint8Array, compressed = 0): Buffer {
+  const prefix = Buffer.alloc(5, compressed);
+  prefix.writeUInt32BE(message.length, 1);
+  return Buffer.concat([prefix, message]);
+}
 
 function raise(error: RpcError): never {
   throw error;
