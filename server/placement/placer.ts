@@ -181,18 +181,20 @@ export class Placer {
 
   /** Watchers are told with the acknowledgement, a moment later. */
   #send(placed: readonly Placed[]): void {
-    const { sender, signer, announcements, onError } = this.#options;
-    for (const { stream, attemptId, orderPayload, ...order } of placed) {
-      const { inputDigest, inputBytes, requestId } = order;
-      const payload = { payload: orderPayload, keyId: signer.keyId };
-      sender
-        .send(stream, { attemptId, ...payload, inputDigest, inputBytes, requestId })
-        .then(() => {
-          // It ended meanwhile: where its node has a newer one, that one sends the order.
-          if (stream.hasEnded) announcements.publish(workTopic(stream.node.nodeId));
-        })
-        .catch((cause: unknown) => onError(`sending the order of '${attemptId}'`, cause));
+    for (const one of placed) {
+      this.#sendOrder(one).catch((cause: unknown) =>
+        this.#options.onError(`sending the order of '${one.attemptId}'`, cause),
+      );
     }
+  }
+
+  async #sendOrder({ stream, attemptId, orderPayload, ...rest }: Placed): Promise<void> {
+    const { sender, signer, announcements } = this.#options;
+    const { inputDigest, inputBytes, requestId } = rest;
+    const payload = { payload: orderPayload, keyId: signer.keyId };
+    await sender.send(stream, { attemptId, ...payload, inputDigest, inputBytes, requestId });
+    // It ended meanwhile: where its node has a newer one, that one sends the order.
+    if (stream.hasEnded) announcements.publish(workTopic(stream.node.nodeId));
   }
 }
 
