@@ -72,6 +72,7 @@ async function runIn(world: ChaosWorld, options: RunOptions): Promise<ChaosRepor
     const stopTelling = tellProgress(clients, world, progress);
     const submitted = clients.submitFor(seconds, rate);
     const kills = await inject(world, planOf(options), { replicas, agents, signal, progress });
+    signal.throwIfAborted();
     progress('no more faults; waiting for every job to end');
     await Promise.race([submitted, delay(seconds * 1_000 + MOST_SETTLE_MS, undefined, { signal })]);
     const openJobs = await allEnded(books, signal);
