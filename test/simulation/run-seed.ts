@@ -4,6 +4,7 @@ import { checkBeats } from './checks/beats.ts';
 import { checkBills, checkPaid } from './checks/bills.ts';
 import { checkAttempts, checkJobs, checkLives, checkLosses } from './checks/jobs.ts';
 import { checkMoney } from './checks/money.ts';
+import { checkQueues } from './checks/queues.ts';
 import { readRows } from './checks/rows.ts';
 import { LOST_PERIOD_MS } from './replica.ts';
 import { CREDIT_MICROCENTS, World } from './world.ts';
@@ -33,6 +34,7 @@ async function violationsOf(world: World): Promise<readonly string[]> {
     ...checkAttempts(rows),
     ...checkLosses(rows, beats, LOST_PERIOD_MS),
     ...checkPaid(rows),
+    ...checkQueues(rows),
     ...checkMoney(rows, CREDIT_MICROCENTS, clientIds),
     ...(await checkBills(clients, identities.root)),
     ...checkBeats(beats, nonces),

@@ -14,6 +14,7 @@ export interface JobRow {
   readonly charge_microcents: bigint | null;
   readonly output_digest: Uint8Array | null;
   readonly fuel: bigint | null;
+  readonly fuel_limit: bigint;
   readonly seed: Uint8Array;
 }
 
@@ -62,6 +63,14 @@ export interface BalanceRow {
   readonly microcents: bigint;
 }
 
+/** What a client uses of its quotas. */
+export interface ClientQueueRow {
+  readonly client_id: string;
+  readonly queued_jobs: number;
+  readonly running_jobs: number;
+  readonly open_fuel: bigint;
+}
+
 export interface Rows {
   readonly jobs: readonly JobRow[];
   readonly attempts: readonly AttemptRow[];
@@ -69,6 +78,7 @@ export interface Rows {
   readonly steps: readonly Step[];
   readonly postings: readonly PostingRow[];
   readonly balances: readonly BalanceRow[];
+  readonly clientQueues: readonly ClientQueueRow[];
 }
 
 export async function readRows(em: EntityManager): Promise<Rows> {
@@ -87,6 +97,7 @@ export async function readRows(em: EntityManager): Promise<Rows> {
       `(${BALANCES}) balance`,
       'holder_id, account',
     )) as unknown as BalanceRow[],
+    clientQueues: (await rowsOf(em, 'client_queue', 'client_id')) as unknown as ClientQueueRow[],
   };
 }
 
@@ -96,10 +107,10 @@ const BALANCES = `
   union all select client_id, 'client_held', held_microcents from client_balance
   union all select node_id, 'node_pending', pending_microcents from node_balance`;
 
-const MONEY = /_microcents$|^microcents$|^fuel$/;
+const BIGINTS = /_microcents$|^microcents$|^fuel$|_fuel$|^fuel_limit$/;
 const TIMES = /_ms$/;
 
-/** int8 comes as text: money as bigint, times as numbers. */
+/** int8 comes as text: money and fuel as bigint, times as numbers. */
 async function rowsOf(
   em: EntityManager,
   from: string,
@@ -110,7 +121,7 @@ async function rowsOf(
     Object.fromEntries(
       Object.entries(row).map(([name, value]) => {
         if (typeof value !== 'string') return [name, value];
-        if (MONEY.test(name)) return [name, BigInt(value)];
+        if (BIGINTS.test(name)) return [name, BigInt(value)];
         return [name, TIMES.test(name) ? Number(value) : value];
       }),
     ),
