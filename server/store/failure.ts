@@ -46,7 +46,7 @@ export function expectedFailure(failure: unknown): RpcError | null {
     if (FULL_STATE.test(code) || FULL_CODE.test(code)) {
       return new RpcError(
         'RESOURCE_EXHAUSTED',
-        'DISK_FULL',
+        'STORAGE_FULL',
         'writing to the database: its disk or memory is full, and nothing was written; try again when the operator has made room',
         { cause: failure },
       );

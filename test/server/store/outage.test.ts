@@ -33,8 +33,8 @@ describe('a failure of the database', () => {
   });
 
   it('is told as such when the disk is full, or two transactions met', () => {
-    expect(expectedFailure(failure('53100'))?.reason).to.equal('DISK_FULL');
-    expect(expectedFailure(failure('ENOSPC'))?.reason).to.equal('DISK_FULL');
+    expect(expectedFailure(failure('53100'))?.reason).to.equal('STORAGE_FULL');
+    expect(expectedFailure(failure('ENOSPC'))?.reason).to.equal('STORAGE_FULL');
     expect(expectedFailure(failure('40P01'))?.reason).to.equal('TRANSACTION_CONFLICT');
   });
 

@@ -29,7 +29,7 @@ export type Access = Message<"gapjunction.access.v1.Access"> & {
    * where it lists, PAGE_TOKEN_UNKNOWN (all INVALID_ARGUMENT). REQUEST_STALLED, CALL_STALLED
    * (DEADLINE_EXCEEDED): the request did not come, or the answer was not made, in time. REVOCATIONS_UNKNOWN,
    * DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), TRANSACTION_CONFLICT (ABORTED): try again, elsewhere if there
-   * is a choice; what the call asked for may have been done, or not. DISK_FULL (RESOURCE_EXHAUSTED): the
+   * is a choice; what the call asked for may have been done, or not. STORAGE_FULL (RESOURCE_EXHAUSTED), without `quota`: the
    * operator has to make room. RATE_LIMITED (RESOURCE_EXHAUSTED), with metadata `limit` and
    * `retry_after_ms`: too many calls from this address or with this certificate, or too many of its streams
    * are open. INTERNAL, with `request_id`.
