@@ -92,6 +92,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
         '--log-level=warn',
         `--max-connections=${agents + 1_000}`,
         `--max-connections-per-address=${agents + 1_000}`,
+        `--max-handshakes-per-address=${agents + 1_000}`,
       ],
       serverEnvironment: {
         ...(databaseUrl !== undefined && { GJ_DATABASE_URL: databaseUrl }),
