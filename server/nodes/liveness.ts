@@ -84,7 +84,7 @@ export function judgeSilence(before: Grace, silence: Silence, terms: LivenessTer
   if (nowMs < grace.untilMs) return { grace, isSetBack, lose: [] };
   const due = silent.filter((node) => lostAtMs(node, terms) <= nowMs);
   if (due.length > 0 && isMass && !grace.isDamped) {
-    const lastDueMs = silent.reduce((last, node) => Math.max(last, lostAtMs(node, terms)), nowMs);
+    const lastDueMs = silent.reduce((last, node) => Math.max(last, lostAtMs(node, terms)), 0);
     return {
       grace: { ...grace, untilMs: lastDueMs + lostPeriodMs, isDamped: true },
       isSetBack,
