@@ -98,7 +98,7 @@ async function lastOf(
         revision = job.revision;
         resumes = 0;
         if (job.state === JobState.ENDED) return { job, bill };
-        progress(`${jobId} ${enumText(JobStateSchema, job.state).toLowerCase()}`);
+        progress(`${jobId} ${progressText(job)}`);
       }
     } catch (error) {
       if (!isCut(error)) throw error;
@@ -107,4 +107,11 @@ async function lastOf(
   throw new CommandError(
     `watching ${jobId}: the control plane was not there ${MAX_RETRIES} times in a row; watch it again`,
   );
+}
+
+/** `queued`, `running`, or how far it is where its node said so. */
+function progressText({ state, attempts }: Job): string {
+  const text = enumText(JobStateSchema, state).toLowerCase();
+  const fuel = attempts.at(-1)?.progressFuel ?? 0n;
+  return state === JobState.RUNNING && fuel > 0n ? `${text}, fuel so far ${fuel}` : text;
 }
