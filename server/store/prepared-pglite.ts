@@ -28,7 +28,8 @@ const MAX_STATEMENT_CHARACTERS = 16_384;
 const FIRST_VACUUM_TRANSACTIONS = 64;
 const MAX_VACUUM_TRANSACTIONS = 10_000;
 
-const PREPARABLE = /^\s*(select|insert|update|delete|with)\b/i;
+/** A union of selects may begin with a bracket. What else runs may change tables, and drops all plans. */
+const PREPARABLE = /^[\s(]*(select|insert|update|delete|with)\b/i;
 const TRANSACTION_COMMAND = /^\s*(begin|commit|rollback|savepoint|release)\b/i;
 
 interface Statement {

@@ -22,7 +22,7 @@ interface QueryingClient {
 const MAX_STATEMENTS = 500;
 /** Longer ones are lists of rows, each text once. */
 const MAX_STATEMENT_CHARACTERS = 16_384;
-const PREPARABLE = /^\s*(select|insert|update|delete|with)\b/i;
+const PREPARABLE = /^[\s(]*(select|insert|update|delete|with)\b/i;
 
 /** Names are the same on every connection: the driver remembers on which a name was parsed. */
 const names = new Map<string, string>();

@@ -54,6 +54,20 @@ onEachStore('the store', (store) => {
     expect([...(row?.bytes ?? [])]).to.deep.equal([0, 1, 255]);
   });
 
+  it('keeps its plans over a union in brackets: planning all anew each second would cost more than they do', async () => {
+    const plans = async () =>
+      store().transaction(async (em) => {
+        await query(em, 'select 1 as one');
+        await query(em, '(select 1 as one) union all (select 2)');
+        const [row] = await query<{ kept: number }>(
+          em,
+          "select count(*)::int as kept from pg_prepared_statements where statement = 'select 1 as one'",
+        );
+        return row?.kept ?? 0;
+      });
+    expect(await plans()).to.equal(1);
+  });
+
   it('changes no audit entry, whoever asks', async () => {
     await store().transaction((em) => recordAudit(em, ACT));
     for (const sql of [
