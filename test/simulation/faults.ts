@@ -66,7 +66,7 @@ export function planFaults(random: SeededRandom): FaultPlan {
       hangingGuests: some(0.05),
     },
     incidents: INCIDENTS.filter(() => random.chance(0.4)),
-    betweenMs: random.between(2_000, 15_000),
+    betweenMs: random.between(1_000, 10_000),
   };
 }
 

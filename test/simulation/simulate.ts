@@ -1,45 +1,98 @@
 // `npm run -s simulate -- --seeds 1000 --from 1 --json`: runs so many simulations, names those that broke a
-// promise, and says how to see one again. `--verbose` prints all that happens in them.
+// promise, and says how to see one again. `--verbose` prints all that happens in them; `--workers 2` shares
+// the seeds between two processes.
+import { fork, type ChildProcess } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { Database } from './database.ts';
 import { Identities } from './identities.ts';
 import { runSeed, type Outcome } from './run-seed.ts';
 
+const MOST_WORKERS = 16;
+
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '50' },
     from: { type: 'string', default: '1' },
+    /** Every so manieth seed: what a worker is told. */
+    step: { type: 'string', default: '1' },
+    workers: { type: 'string', default: '1' },
     json: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
+    'stop-at-violation': { type: 'boolean', default: false },
   },
 });
 
+/** What the last line says. */
+interface Sum {
+  readonly seeds: number;
+  readonly violations: number;
+  readonly jobs: number;
+  readonly kills: number;
+}
+const NOTHING: Sum = { seeds: 0, violations: 0, jobs: 0, kills: 0 };
+
 const seeds = wholeNumber('--seeds', values.seeds);
 const from = wholeNumber('--from', values.from);
+const step = wholeNumber('--step', values.step);
+const workers = Math.min(MOST_WORKERS, seeds, wholeNumber('--workers', values.workers));
 
-const database = await Database.open();
-const identities = await Identities.make();
-// PGlite sets timers of the system by a clock that stands still: they do nothing, and Node tells of each.
-process.removeAllListeners('warning');
-
-const print = values.verbose ? (line: string) => process.stderr.write(`${line}\n`) : null;
-const sum = { seeds: 0, violations: 0, jobs: 0, kills: 0 };
-for (let seed = from; seed < from + seeds; seed++) {
-  const outcome = await runSeed(seed, { database, identities, print });
-  sum.seeds++;
-  sum.violations += outcome.violations.length;
-  sum.jobs += outcome.jobs;
-  sum.kills += outcome.kills;
-  tell(outcome);
-}
-identities.dispose();
-await database.close();
+const sum = workers > 1 ? await runInWorkers() : await runHere();
 process.stdout.write(
   values.json
     ? `${JSON.stringify(sum)}\n`
     : `${sum.seeds} seeds, ${sum.jobs} jobs, ${sum.kills} kills: ${sum.violations} violations\n`,
 );
+process.send?.(sum);
 process.exitCode = sum.violations === 0 ? 0 : 1;
+process.disconnect?.();
+
+async function runHere(): Promise<Sum> {
+  // PGlite sets timers of the system by a clock that stands still: they do nothing, and Node tells of each.
+  process.removeAllListeners('warning');
+  const database = await Database.open();
+  const identities = await Identities.make();
+  const print = values.verbose ? (line: string) => process.stderr.write(`${line}\n`) : null;
+  let total = NOTHING;
+  for (let seed = from; seed < from + seeds * step; seed += step) {
+    const outcome = await runSeed(seed, { database, identities, print });
+    const { violations, jobs, kills } = outcome;
+    total = added(total, { seeds: 1, violations: violations.length, jobs, kills });
+    tell(outcome);
+    if (violations.length > 0 && values['stop-at-violation']) break;
+  }
+  identities.dispose();
+  await database.close();
+  return total;
+}
+
+async function runInWorkers(): Promise<Sum> {
+  const parts = await Promise.all(
+    Array.from({ length: workers }, (_, index) => {
+      const share = Math.ceil((seeds - index) / workers);
+      const options = ['--seeds', share, '--from', from + index, '--step', workers].map(String);
+      // Its last line is for us alone.
+      const stdio = ['ignore', 'ignore', 'inherit', 'ipc'] as const;
+      return sumOf(fork(import.meta.filename, options, { stdio: [...stdio] }));
+    }),
+  );
+  return parts.reduce(added, NOTHING);
+}
+
+async function sumOf(worker: ChildProcess): Promise<Sum> {
+  const { promise, resolve, reject } = Promise.withResolvers<Sum>();
+  worker.once('message', (message) => resolve(message as Sum));
+  worker.once('exit', (code) => reject(new Error(`a worker ended with exit code ${code}`)));
+  return promise;
+}
+
+function added(one: Sum, other: Sum): Sum {
+  return {
+    seeds: one.seeds + other.seeds,
+    violations: one.violations + other.violations,
+    jobs: one.jobs + other.jobs,
+    kills: one.kills + other.kills,
+  };
+}
 
 function tell({ seed, violations, jobs, kills, virtualMs, digest, realMs }: Outcome): void {
   const facts = `${jobs} jobs, ${kills} kills, ${Math.round(virtualMs / 1_000)} virtual s, ${Math.round(realMs)} ms`;

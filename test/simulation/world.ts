@@ -24,13 +24,13 @@ import { Wire } from './wire.ts';
 
 export const CREDIT_MICROCENTS = 10n ** 9n;
 
-/** Faults happen, and jobs come, for so long. */
-const LEAST_STORM_MS = 30_000;
-const MOST_STORM_MS = 150_000;
+/** Faults happen, and jobs come, for so long; in one of eight seeds for long enough to lose nodes twice. */
+const STORM_MS = { least: 20_000, most: 90_000, long: 240_000 };
+const LONG_STORM_SHARE = 1 / 8;
 /** Three attempts on nodes that never answer, one after the other, and what lies between. */
 const LONGEST_QUIET_MS = 30 * 60_000;
 /** Sweeps sign what is unsigned, and beats tell what is held. */
-const AFTERMATH_MS = 40_000;
+const AFTERMATH_MS = 20_000;
 
 const REPLICAS = { least: 2, most: 3 };
 const AGENTS = { least: 3, most: 4 };
@@ -80,14 +80,15 @@ export class World {
     this.bus = new Bus({ network: this.network, random: random.fork('bus') });
     this.nonces = new SharedNonces({ network: this.network, timeline });
     this.wire = new Wire(this, random.fork('wire'));
-    this.stormMs = this.random.between(LEAST_STORM_MS, MOST_STORM_MS);
+    const isLong = this.random.chance(LONG_STORM_SHARE);
+    this.stormMs = this.random.between(STORM_MS.least, isLong ? STORM_MS.long : STORM_MS.most);
     const { shares } = this.faults.plan;
     this.network.slowShare = shares.slowMessages;
     this.bus.lostShare = shares.lostAnnouncements;
     this.habits = {
       faultShare: shares.guestFaults,
       hangingShare: shares.hangingGuests,
-      longestMs: this.random.between(500, 15_000),
+      longestMs: this.random.between(500, 12_000),
     };
     this.replicas = Array.from(
       { length: this.random.between(REPLICAS.least, REPLICAS.most) },
