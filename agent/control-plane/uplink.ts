@@ -14,6 +14,7 @@ import type { Link } from '../jobs/link.ts';
 import { addressText, inRandomOrder, type Address } from './address.ts';
 import type { BeatContent } from './beats.ts';
 import { connectTo, type Connection } from './connection.ts';
+import { Leaving, Waiters } from './connections.ts';
 import {
   accepted,
   firstAttempt,
@@ -29,8 +30,6 @@ import type { Introduction } from './work.ts';
 
 /** A node is lost so many granted intervals after its last accepted beat. */
 const LOST_INTERVALS = 4;
-/** A replica that stops gives running calls 5 s. */
-const LEAVING_MS = 10_000;
 /** Two agents of one node take the Work stream from each other within a back-off, at most 5 s. */
 const TAKEN_OVER_WITHIN_MS = 60_000;
 
@@ -73,15 +72,14 @@ export class Uplink implements Link {
   #host: UplinkHost | null = null;
   #session: Session | null = null;
   #state: LinkState;
-  readonly #waiters = new Set<(connection: Connection) => void>();
+  readonly #waiters = new Waiters();
   #callOffLoss = (): void => {};
   /** While a session under a new certificate takes over from the current one. */
   #handingOver: Promise<void> | null = null;
   /** Aborted when `run` ends. */
   readonly #running = new AbortController();
   readonly #renewals: Renewals;
-  /** Calls off the closing of connections to replicas that stop. */
-  readonly #leaving = new Map<Connection, () => void>();
+  readonly #leaving: Leaving;
   #takenOverAtMs: number | null = null;
   #told = false;
 
@@ -91,6 +89,7 @@ export class Uplink implements Link {
     this.#connect = options.connect ?? connectTo;
     this.#addresses = inRandomOrder(options.addresses, options.random);
     this.#state = firstAttempt(options.clock.now());
+    this.#leaving = new Leaving(options.clock);
     this.#renewals = new Renewals({
       ...options,
       link: this,
@@ -109,21 +108,8 @@ export class Uplink implements Link {
   }
 
   connection(signal: AbortSignal): Promise<Connection> {
-    if (signal.aborted) return Promise.reject(signal.reason as Error);
-    if (this.#session?.isUp() === true) return Promise.resolve(this.#session.connection);
-    return new Promise((resolve, reject) => {
-      const give = (connection: Connection): void => {
-        this.#waiters.delete(give);
-        signal.removeEventListener('abort', stop);
-        resolve(connection);
-      };
-      const stop = (): void => {
-        this.#waiters.delete(give);
-        reject(signal.reason as Error);
-      };
-      this.#waiters.add(give);
-      signal.addEventListener('abort', stop, { once: true });
-    });
+    if (signal.aborted || this.#session?.isUp() !== true) return this.#waiters.next(signal);
+    return Promise.resolve(this.#session.connection);
   }
 
   /** Tells how far a guest is; lost where no link is up. */
@@ -157,7 +143,7 @@ export class Uplink implements Link {
       this.#callOffLoss();
       this.#session?.close();
       this.#session?.connection.close();
-      for (const connection of this.#leaving.keys()) this.#leave(connection);
+      this.#leaving.closeAll();
     }
   }
 
@@ -188,23 +174,11 @@ export class Uplink implements Link {
       if (session !== this.#session) continue;
       this.#session = null;
       const distrust = session.connection.distrust();
-      if (end.kind === 'leaving') this.#leaveSoon(session.connection);
+      if (end.kind === 'leaving') this.#leaving.closeSoon(session.connection);
       else session.connection.close();
       if (!signal.aborted) this.#judge(end, distrust);
       return;
     }
-  }
-
-  /** What runs on it, above all handing in receipts, may finish meanwhile. */
-  #leaveSoon(connection: Connection): void {
-    const callOff = this.#options.clock.after(LEAVING_MS, () => this.#leave(connection));
-    this.#leaving.set(connection, callOff);
-  }
-
-  #leave(connection: Connection): void {
-    this.#leaving.get(connection)?.();
-    this.#leaving.delete(connection);
-    connection.close();
   }
 
   /** What the end of the current session means; throws where connecting again cannot help. */
@@ -285,7 +259,7 @@ export class Uplink implements Link {
     queueMicrotask(() => {
       if (!session.isUp()) return;
       if (session === this.#session) this.#state = accepted(this.#state, clock.now());
-      for (const give of this.#waiters) give(session.connection);
+      this.#waiters.give(session.connection);
       const { nodeId } = this.#identity;
       const address = addressText(session.connection.address);
       log.info({ address }, 'linked to the control plane');
