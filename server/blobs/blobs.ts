@@ -52,7 +52,10 @@ export function createBlobs(parts: UploadParts): Blobs {
   const { store, contents, limits } = parts;
   const turns = new UploadTurns();
 
-  async function* chunksOf(blob: StoredBlob, offset: number): AsyncGenerator<Uint8Array> {
+  async function* chunksOf(
+    blob: StoredBlob,
+    { digest, offset }: { digest: Uint8Array; offset: number },
+  ): AsyncGenerator<Uint8Array> {
     const { chunkBytes } = limits;
     if (blob.place.kind === 'row') {
       const bytes = openRow(blob, blob.place.sealed);
@@ -65,7 +68,8 @@ export function createBlobs(parts: UploadParts): Blobs {
     const chunks = Math.ceil(blob.sizeBytes / chunkBytes);
     for (let index = Math.floor(offset / chunkBytes); index < chunks; index++) {
       const sealed = await contents.read(blob.place.contentId, index);
-      if (sealed === null) throw new Error(`reading the chunk ${index} of a blob: it was erased`);
+      // Its last use ended while it was being read.
+      if (sealed === null) throw blobUnknown(digestText(digest));
       const bytes = openChunk({ key: blob.key, index, sealed }).subarray(skip);
       if (bytes.length > 0) yield bytes;
       skip = 0;
@@ -92,7 +96,7 @@ export function createBlobs(parts: UploadParts): Blobs {
       if (isNothing(digest)) return { sizeBytes: 0, chunks: async function* () {} };
       const blob = await store.read((em) => loadBlob(em, digest));
       if (blob === null) return null;
-      return { sizeBytes: blob.sizeBytes, chunks: (offset) => chunksOf(blob, offset) };
+      return { sizeBytes: blob.sizeBytes, chunks: (offset) => chunksOf(blob, { digest, offset }) };
     },
 
     async isReadable(blob) {

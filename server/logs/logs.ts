@@ -63,7 +63,7 @@ export class Logs {
       place ??= firstPlace(request, logs);
       for (let at: LogPlace | null = place; at !== null; at = nextPlace(place, logs.attempts)) {
         place = at;
-        for await (const piece of this.#stored(place)) {
+        for await (const piece of this.#stored(request, place, logs)) {
           if (signal.aborted) return;
           yield piece;
           place = { ...place, offsetBytes: piece.offsetBytes + piece.bytes.length };
@@ -83,23 +83,24 @@ export class Logs {
         `reading the logs of '${jobId}': it was submitted without the grant DEBUG_LOGS`,
       );
     }
-    if (logs.isErased) {
-      throw new RpcError(
-        'FAILED_PRECONDITION',
-        'LOGS_ERASED',
-        `reading the logs of '${jobId}': its output was acknowledged, or its time is over; they are erased`,
-      );
-    }
+    if (logs.isErased) throw logsErased(jobId);
     return logs;
   }
 
-  async *#stored({ attemptId, offsetBytes }: LogPlace) {
+  /** From the place to the end of its attempt's logs as they were known. */
+  async *#stored(
+    { jobId }: LogRequest,
+    { attemptId, offsetBytes }: LogPlace,
+    { attempts }: LogsOfJob,
+  ) {
     if (attemptId === null) return;
+    const sizeBytes = attempts.find((attempt) => attempt.attemptId === attemptId)?.sizeBytes ?? 0;
     let fromBytes = offsetBytes;
-    for (;;) {
+    while (fromBytes < sizeBytes) {
       const at = { attemptId, fromBytes };
       const piece = await this.#deps.store.read((em) => readLog(em, at));
-      if (piece === null) return;
+      // Meanwhile: what was sent is not all, and must not pass for it.
+      if (piece === null) throw logsErased(jobId);
       for (let sent = 0; sent < piece.bytes.length; sent += MAX_CHUNK_BYTES) {
         const bytes = piece.bytes.subarray(sent, sent + MAX_CHUNK_BYTES);
         yield { attemptId, offsetBytes: fromBytes + sent, bytes };
@@ -107,6 +108,14 @@ export class Logs {
       fromBytes += piece.bytes.length;
     }
   }
+}
+
+function logsErased(jobId: string): RpcError {
+  return new RpcError(
+    'FAILED_PRECONDITION',
+    'LOGS_ERASED',
+    `reading the logs of '${jobId}': its output was acknowledged, or its time is over; they are erased`,
+  );
 }
 
 function firstPlace({ attemptId, offsetBytes }: LogRequest, { attempts }: LogsOfJob): LogPlace {

@@ -1,7 +1,16 @@
 // Who has a blob, who may read it, and when it goes.
 import { expect } from 'chai';
 import { clientHolder } from '../../../server/blobs/blob.ts';
-import { cut, digestOf, fresh, freshBytes, reasonOf, sent, onEachBlobStore } from './blob-world.ts';
+import {
+  cut,
+  digestOf,
+  fresh,
+  freshBytes,
+  LIMITS,
+  reasonOf,
+  sent,
+  onEachBlobStore,
+} from './blob-world.ts';
 
 onEachBlobStore('uses of blobs', (world) => {
   const { upload, read, isReadable, use, endUse, put, restart, store } = world;
@@ -138,5 +147,16 @@ onEachBlobStore('uses of blobs', (world) => {
     await upload(client, first, sent());
     expect(await reasonOf(upload(client, second, sent()))).to.equal('STORAGE_FULL');
     restart();
+  });
+
+  it('tells a reader whose blob is erased under it, and sends no half as the whole', async () => {
+    const client = clientHolder(fresh('c'));
+    const bytes = freshBytes(100);
+    await upload(client, bytes, sent(bytes));
+    const chunks = (await world.blobs.open(digestOf(bytes)))?.chunks(0);
+    expect((await chunks?.next())?.value).to.have.length(LIMITS.chunkBytes);
+    await world.blobs.delete({ clientId: client.clientId, digest: digestOf(bytes) });
+    await world.blobs.sweep();
+    expect(await reasonOf(Array.fromAsync(chunks ?? []))).to.equal('BLOB_UNKNOWN');
   });
 });

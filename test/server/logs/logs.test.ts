@@ -166,6 +166,17 @@ onEachWorld('the logs of a job', (openWorld) => {
     await pieces.return();
   });
 
+  it('that are erased while they are read do not pass for all of them', async () => {
+    const { jobId, attemptId, order } = await running();
+    for (const offset of [0, 5_000]) await node.appendLogs(attemptId, offset, 'z'.repeat(5_000));
+    await node.complete(order);
+    await client.outcome(jobId);
+    const messages = client.tailLogs(jobId, { noFollow: true })[Symbol.asyncIterator]();
+    expect((await messages.next()).value.chunk).to.have.length(5_000);
+    await world.retention.acknowledge({ clientId: client.clientId, jobId });
+    await expectRefusal(messages.next(), 'FAILED_PRECONDITION', 'LOGS_ERASED');
+  });
+
   it('cost a reader that stops reading nothing, and end when it goes away', async () => {
     const { jobId, attemptId } = await running();
     await node.appendLogs(attemptId, 0, 'one');
