@@ -25,7 +25,7 @@ const CHOICE = `
                  (select coalesce(sum(queued_jobs), 0)::int
                     from (select queued_jobs from client_queue where queued_jobs > 0 limit ${MAX_TURNS}) w) as waiting_jobs) n
     left join (
-      select t.client_id, t.virtual_time::text, t.weight, t.looked_at, j.job_id, j.priority, j.submitted_ms::text
+      select t.client_id, t.virtual_time::text, t.weight, t.room, t.looked_at, j.job_id, j.priority, j.submitted_ms::text
         from turn t
         left join jsonb_to_recordset($4::jsonb)
             as c ("clientId" text, priority int, "submittedMs" bigint, "jobId" text)
@@ -46,6 +46,7 @@ interface ChoiceRow {
   readonly client_id: string;
   readonly virtual_time: string;
   readonly weight: number;
+  readonly room: number;
   readonly looked_at: number;
   /** Null, as all beside the first two, in the one row of a choice without jobs. */
   readonly job_id: string | null;
@@ -58,6 +59,8 @@ export interface Choice {
   readonly jobIds: readonly string[];
   /** What of each client was looked at. */
   readonly looks: readonly Look[];
+  /** Clients that would be at their quota of jobs in flight with all that was looked at of theirs. */
+  readonly atQuota: ReadonlySet<string>;
   /** Queued of all clients, these with them, or at least of so many that one batch cannot place them. */
   readonly waitingJobs: number;
 }
@@ -65,7 +68,7 @@ export interface Choice {
 /**
  * The queued jobs that are due, at most `limit`, locked; jobs that another replica is placing are left out.
  * `jobsInFlight` is the quota of clients that have none of their own: one that is at its quota is passed
- * over. Replicas that choose at the same moment may each give a client what is left of its quota.
+ * over. Replicas that choose at the same moment see the same room: see requireInFlight.
  */
 export async function chooseJobs(
   em: EntityManager,
@@ -86,9 +89,10 @@ export async function chooseJobs(
   const { last_start = '0', waiting_jobs = 0 } = rows[0] ?? {};
   const turns: Turn[] = [];
   const looks: Look[] = [];
+  const atQuota = new Set<string>();
   const chosen = rows.filter((row): row is ChoiceRow & { job_id: string } => row.job_id !== null);
   for (const [clientId, own] of Map.groupBy(chosen, ({ client_id }) => client_id)) {
-    const { virtual_time, weight, looked_at } = own[0]!;
+    const { virtual_time, weight, room, looked_at } = own[0]!;
     const jobIds = own.map(({ job_id }) => job_id);
     turns.push({ clientId, virtualTime: BigInt(virtual_time), weight, jobIds });
     const jobs = own.map(({ job_id, priority, submitted_ms }) => ({
@@ -97,7 +101,37 @@ export async function chooseJobs(
       submittedMs: Number(submitted_ms),
     }));
     looks.push({ clientId, jobs, isEnd: own.length < looked_at });
+    if (own.length === room) atQuota.add(clientId);
   }
   const jobIds = fairOrder(turns, { lastStart: BigInt(last_start), limit });
-  return { jobIds, looks, waitingJobs: waiting_jobs };
+  return { jobIds, looks, atQuota, waitingJobs: waiting_jobs };
+}
+
+/** Another replica placed jobs of the same client at the same moment: choose anew. */
+export class InFlightExceeded extends Error {
+  override readonly name = 'InFlightExceeded';
+}
+
+/**
+ * Refuses leases that were just written, by which one of these clients has more jobs in flight than its
+ * quota. Writing them waited for whoever else placed jobs of the client. Throws InFlightExceeded.
+ */
+export async function requireInFlight(
+  em: EntityManager,
+  { clientIds, jobsInFlight }: { clientIds: readonly string[]; jobsInFlight: number },
+): Promise<void> {
+  if (clientIds.length === 0) return;
+  const beyond = await query<{ client_id: string }>(
+    em,
+    `select q.client_id from client_queue q left join client_quota l on l.client_id = q.client_id
+      where q.client_id in (select jsonb_array_elements_text($1::jsonb))
+        and q.running_jobs > coalesce(nullif(l.jobs_in_flight, 0), $2::int)`,
+    [JSON.stringify(clientIds), jobsInFlight],
+  );
+  const [first] = beyond;
+  if (first !== undefined) {
+    throw new InFlightExceeded(
+      `placing jobs of '${first.client_id}': with them it has more in flight than its quota`,
+    );
+  }
 }

@@ -3,6 +3,7 @@ import { QUEUE_TOPIC, workTopic } from '../jobs/announcements.ts';
 import type { JobRecord } from '../jobs/job-record.ts';
 import { apply } from '../jobs/jobs.ts';
 import { PassedOver } from '../jobs/passed-over.ts';
+import { InFlightExceeded, requireInFlight } from '../jobs/queue-store.ts';
 import type { Store } from '../store/store.ts';
 import { assign, passedOver, type Assignment } from './assignment.ts';
 import { insertLeases, lockQueuedJobs, type NewLease } from './lease-store.ts';
@@ -89,7 +90,8 @@ export class Placer {
       try {
         if (await this.#placeBatch()) this.#isWoken = true;
       } catch (cause) {
-        this.#options.onError('placing queued jobs', cause);
+        if (cause instanceof InFlightExceeded) this.#isWoken = true;
+        else this.#options.onError('placing queued jobs', cause);
       }
     }
   }
@@ -105,9 +107,10 @@ export class Placer {
     this.#isQueueEmpty = true;
     try {
       const placed = await store.transaction(async (em) => {
-        const { records, nowMs, looks, waitingJobs } = await lockQueuedJobs(em, {
+        const { jobsInFlight } = this.#options;
+        const { records, nowMs, looks, atQuota, waitingJobs } = await lockQueuedJobs(em, {
           limit: Math.min(free, MAX_BATCH) + EXTRA_JOBS,
-          jobsInFlight: this.#options.jobsInFlight,
+          jobsInFlight,
           ...this.#passedOver.next(),
         });
         const jobs = records.map(({ job }) => job);
@@ -133,6 +136,8 @@ export class Placer {
         });
         if (leased.length < waitingJobs) this.#isQueueEmpty = false;
         if (leased.length > 0) await insertLeases(em, leased, this.#options.signer);
+        const clientIds = leased.map(({ job }) => job.clientId).filter((one) => atQuota.has(one));
+        await requireInFlight(em, { clientIds, jobsInFlight });
         return leased;
       });
       this.#send(placed);

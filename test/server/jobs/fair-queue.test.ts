@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { saveQuota } from '../../../server/clients/quota-store.ts';
 import { PassedOver } from '../../../server/jobs/passed-over.ts';
 import { burnCharge, leaseCharge } from '../../../server/jobs/queue.ts';
-import { chooseJobs } from '../../../server/jobs/queue-store.ts';
+import { chooseJobs, requireInFlight } from '../../../server/jobs/queue-store.ts';
 import { query } from '../../../server/store/query.ts';
 import { systemClock } from '../../../server/clock.ts';
 import { openStore } from '../../../server/store/open.ts';
@@ -206,6 +206,7 @@ whenAll('replicas that choose from one queue', () => {
     const store = await openStore(location, { clock: systemClock, exclusive: true });
     world = await WorkWorld.open({ store });
   });
+  afterEach(() => world.reset());
   after(async () => {
     await world.close();
     postgresql.stop();
@@ -231,6 +232,35 @@ whenAll('replicas that choose from one queue', () => {
     const all = chosen.flat();
     expect(new Set(all).size).to.equal(all.length);
     expect(all.length).to.be.at.least(6);
+  });
+
+  it('never give a client more in flight than its quota, though each saw room', async () => {
+    const client = await world.client();
+    await world.store.transaction((em) =>
+      saveQuota(em, client.clientId, { ...NO_QUOTA, jobsInFlight: 2 }),
+    );
+    const moduleDigest = await client.register();
+    for (let count = 0; count < 4; count++) await client.submit({ moduleDigest });
+    const bothChose = Promise.withResolvers<void>();
+    let chosen = 0;
+    const place = () =>
+      world.store.transaction(async (em) => {
+        const options = { limit: 8, jobsInFlight: 100, ...new PassedOver().next() };
+        const { jobIds, atQuota } = await chooseJobs(em, options);
+        if (++chosen === 2) bothChose.resolve();
+        await bothChose.promise;
+        await query(
+          em,
+          `update job set state = 'running', revision = 2
+            where job_id in (select jsonb_array_elements_text($1::jsonb))`,
+          [JSON.stringify(jobIds)],
+        );
+        await requireInFlight(em, { clientIds: [...atQuota], jobsInFlight: 100 });
+        return jobIds.length;
+      });
+    const outcomes = await Promise.allSettled([place(), place()]);
+    const placed = outcomes.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    expect(placed).to.deep.equal([2]);
   });
 
   it('end every job of many clients once, and count none wrongly', async () => {
