@@ -14,6 +14,7 @@ import {
   START_LOCK,
   takeAdvisoryLock,
 } from './advisory-lock.ts';
+import { DiskRoom, freeBytesAt } from './disk-room.ts';
 import { entities } from './entities.ts';
 import { expectedFailure } from './failure.ts';
 import { lockFolder } from './folder-lock.ts';
@@ -37,6 +38,8 @@ export interface OpenOptions {
   readonly onLockLost?: (cause: unknown) => void;
   /** The dump of a PGlite with these tables, for a new store: skips its slow first start. */
   readonly template?: Blob;
+  /** Of the disk of a folder, in place of asking the file system. */
+  readonly freeBytes?: () => Promise<number>;
 }
 
 export interface OpenStore extends Store {
@@ -100,14 +103,19 @@ export async function openStore(location: StoreLocation, options: OpenOptions): 
 
 async function openPglite(
   location: Exclude<StoreLocation, { kind: 'postgresql' }>,
-  { template }: OpenOptions,
+  { template, clock, freeBytes }: OpenOptions,
   stops: Stops,
 ): Promise<OpenStore> {
   let folder: PgliteFolder | null = null;
+  let room: DiskRoom | null = null;
   if (location.kind === 'folder') {
     const lock = lockFolder(location.path);
     stops.add(() => lock.release());
-    folder = pgliteFolder(location.path);
+    const { path } = location;
+    room = await DiskRoom.open({ clock, freeBytes: freeBytes ?? (() => freeBytesAt(path)) });
+    stops.add(() => room?.close());
+    room.require();
+    folder = pgliteFolder(path);
   }
   const useTemplate = template !== undefined && (folder?.isNew ?? true);
   const database = await PGlite.create({
@@ -129,7 +137,15 @@ async function openPglite(
   stops.add(() => orm.close(true));
   await orm.migrator.up();
   folder?.markReady();
-  return { ...storeOf(orm, 'pglite', stops), alone: async (work) => work() };
+  const store = storeOf(orm, 'pglite', stops);
+  return {
+    ...store,
+    async transaction(work) {
+      room?.require();
+      return store.transaction(work);
+    },
+    alone: async (work) => work(),
+  };
 }
 
 async function openPostgresql(
