@@ -55,7 +55,7 @@ export function isLeaving(error: unknown): boolean {
   );
 }
 
-const LEAVING: ReadonlySet<string> = new Set(['SHUTTING_DOWN', 'STOPPING']);
+const LEAVING: ReadonlySet<string> = new Set(['SHUTTING_DOWN']);
 
 /** Whether the control plane can accept no beat for now, from nobody: what keeps beats from replay is away. */
 export function isUnheard(error: unknown): boolean {

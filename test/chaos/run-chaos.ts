@@ -21,6 +21,9 @@ export interface ChaosReport {
   readonly slowestReturnMs: number;
   /** The same after all replicas died, since the first one was ready again. */
   readonly slowestReturnAfterAllDiedMs: number;
+  readonly medianReturnMs: number;
+  /** Times that an agent came back from a replica that died. */
+  readonly returns: number;
   /** Ended, and not SUCCEEDED. */
   readonly notSucceeded: number;
   readonly attempts: number;
@@ -132,6 +135,8 @@ function reportOf(
     kills,
     slowestReturnMs: slowest(returns),
     slowestReturnAfterAllDiedMs: slowest(returns.filter(({ afterAllDied }) => afterAllDied)),
+    medianReturnMs: median(returns),
+    returns: returns.length,
     notSucceeded: verdict.notSucceeded.length,
     attempts: verdict.tried.attempts,
     retries: clients.retries,
@@ -149,6 +154,11 @@ function reportOf(
 
 /** More of the same say nothing new. */
 const MOST_PROBLEMS = 20;
+
+function median(returns: readonly Return[]): number {
+  const sorted = returns.map(({ ms }) => ms).toSorted((left, right) => left - right);
+  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}
 
 function slowest(returns: readonly Return[]): number {
   return Math.max(0, ...returns.map(({ ms }) => ms));
