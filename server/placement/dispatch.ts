@@ -64,7 +64,7 @@ export class Dispatch {
 
   /** The node says what it is; operators see that too. */
   introduce(stream: WorkStream, traits: NodeTraits): void {
-    stream.introduce(traits);
+    if (!stream.introduce(traits)) return;
     const { nodeId } = stream.node;
     this.#options.store
       .transaction((em) => recordIntroduction(em, nodeId, traits))

@@ -199,6 +199,14 @@ export async function takeOrdersToResend(
     onTheirWay: readonly string[];
   },
 ): Promise<readonly StoredOrder[]> {
+  // Everyone locks jobs first, in the order of their ids: no two wait for each other in a circle.
+  await query(
+    em,
+    `select job_id from job where job_id in (
+        select job_id from attempt where node_id = $1 and state = 'leased')
+      order by job_id for update`,
+    [nodeId],
+  );
   const rows = await query<{
     attempt_id: string;
     order_payload: Uint8Array;

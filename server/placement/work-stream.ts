@@ -21,7 +21,7 @@ const MAX_PROGRESSES = 1_024;
  */
 export class WorkStream {
   readonly node: WorkNode;
-  #traits: NodeTraits = NO_TRAITS;
+  #traits: NodeTraits | null = null;
   #slots: Slots = NO_SLOTS;
   #queue: WorkMessage[] = [];
   #wake: (() => void) | null = null;
@@ -45,11 +45,14 @@ export class WorkStream {
 
   /** What the node said of itself on this stream. */
   get traits(): NodeTraits {
-    return this.#traits;
+    return this.#traits ?? NO_TRAITS;
   }
 
-  introduce(traits: NodeTraits): void {
+  /** False where the node introduced itself before: what it says first stays, as long as the stream does. */
+  introduce(traits: NodeTraits): boolean {
+    if (this.#traits !== null) return false;
     this.#traits = traits;
+    return true;
   }
 
   offer(slots: number): void {

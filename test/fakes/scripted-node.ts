@@ -84,7 +84,7 @@ export class ScriptedNode {
     return this.#reading;
   }
 
-  /** Says what it is; to be said before it connects, or while it is. */
+  /** What it says of itself on each stream that it opens, and at once where one is open. */
   introduce(introduction: MessageInitShape<typeof IntroductionSchema>): void {
     this.#introduction = introduction;
     if (this.#isOpen) this.#send({ kind: { case: 'introduction', value: introduction } });

@@ -35,6 +35,20 @@ onEachWorld("a job's constraints", (openWorld) => {
     expect(job?.constraints?.labels).to.deep.equal({ gpu: 'yes' });
   });
 
+  it('are met by what a node said first: one that changes its labels as it likes writes nothing', async () => {
+    const [client, node] = [await world.client(), await world.node()];
+    node.introduce({ labels: { gpu: 'no' } });
+    node.connect(1);
+    node.introduce({ labels: { gpu: 'yes' } });
+    const picky = await client.submit({ constraints: { labels: { gpu: 'yes' } } });
+    const modest = await client.submit();
+    await node.complete(await node.nextOrder());
+    expect((await client.outcome(modest.jobId)).job?.end).to.equal(JobEnd.SUCCEEDED);
+    node.offer(1);
+    await world.placement.sweep();
+    expect((await client.job(picky.jobId)).state).to.equal(JobState.QUEUED);
+  });
+
   it('on isolation are met by nothing less', async () => {
     const [client, process, jail] = [await world.client(), await world.node(), await world.node()];
     process.connect(1);

@@ -60,8 +60,8 @@ export const WorkRequestSchema: GenMessage<WorkRequest> = /*@__PURE__*/
   messageDesc(file_gapjunction_node_v1_dispatch, 0);
 
 /**
- * Comes before the first offer: what placement has to know of the node. A node without one has no labels
- * and the lowest isolation level.
+ * Comes before the first offer, once: what placement has to know of the node. A node without one has no
+ * labels and the lowest isolation level.
  *
  * @generated from message gapjunction.node.v1.Introduction
  */
