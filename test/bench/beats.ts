@@ -13,14 +13,13 @@ const STREAMS = 50;
 const BEATS_PER_STREAM_AND_RUN = 100;
 
 export async function beats(parts: Parts, runs: number): Promise<Row[]> {
-  return withControlPlane(parts, async (controlPlane) => {
+  return withControlPlane(parts, async ({ controlPlane, pids: { server: pid = 0 } }) => {
     const remote = new RemoteControlPlane(controlPlane);
     const streams: BeatStream[] = [];
     for (let index = 0; index < STREAMS; index += 1) {
       const node = await enrolNode(remote, `Owner ${index}`);
       streams.push(await BeatStream.open(remote, node));
     }
-    const pid = controlPlane.replicas[0]?.program.pid ?? 0;
     const values: number[] = [];
     for (let run = -1; run < runs; run += 1) {
       const before = cpuMicroseconds(pid);

@@ -1,10 +1,11 @@
-// `npm run bench [-- --runs N] [--only beats,jobs] [--parts embedded,real] [--json]`: what the hot paths
+// `npm run bench [-- --runs N] [--only beats,jobs,memory] [--parts embedded,real] [--json]`: what the hot paths
 // cost on this machine. Each figure is a median and a 95th percentile; docs/benchmarks.md says how they
 // came to be what they are.
 import { parseArgs } from 'node:util';
 
 import { beats } from './beats.ts';
 import { jobs } from './jobs.ts';
+import { memory } from './memory.ts';
 import { machine, printRow, type Row } from './measure.ts';
 
 const LEAST_RUNS = 5;
@@ -31,6 +32,9 @@ const SECTIONS = [
   { wants: ['beats', 'real'], measure: () => beats('PostgreSQL and Redis', runs) },
   { wants: ['jobs', 'embedded'], measure: () => jobs('embedded', runs) },
   { wants: ['jobs', 'real'], measure: () => jobs('PostgreSQL', runs) },
+  // Minutes, so only when it is asked for.
+  { wants: ['memory', 'embedded'], measure: () => memory('embedded') },
+  { wants: ['memory', 'real'], measure: () => memory('PostgreSQL') },
 ] as const;
 
 if (!values.json) process.stdout.write(`${machine()}\n`);

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { startControlPlane, stopControlPlane, type ControlPlane } from '../../cli/local-system.ts';
 import { startPostgresql } from '../fakes/postgresql.ts';
 import { startRedis } from '../fakes/redis.ts';
+import type { Pids } from './processes.ts';
 
 export type Parts = 'embedded' | 'PostgreSQL' | 'PostgreSQL and Redis';
 
@@ -17,10 +18,17 @@ const ENROLMENT_ARGS = [
   '--log-level=warn',
 ];
 
+export interface ControlPlaneWorld {
+  readonly controlPlane: ControlPlane;
+  /** For what else belongs to the benchmark. */
+  readonly dataDir: string;
+  readonly pids: Pids;
+}
+
 /** Runs `work` on a control plane of these parts; a process of its own each, all gone afterwards. */
 export async function withControlPlane<T>(
   parts: Parts,
-  work: (controlPlane: ControlPlane, dataDir: string) => Promise<T>,
+  work: (world: ControlPlaneWorld) => Promise<T>,
 ): Promise<T> {
   const dataDir = mkdtempSync(join(tmpdir(), 'gap-junction-bench-'));
   const postgresql = parts === 'embedded' ? null : await startPostgresql();
@@ -36,7 +44,10 @@ export async function withControlPlane<T>(
       },
     });
     try {
-      return await work(controlPlane, dataDir);
+      const [replica] = controlPlane.replicas;
+      const server = replica?.program.pid ?? 0;
+      const pids = { server, ...(postgresql && { PostgreSQL: postgresql.pid() }) };
+      return await work({ controlPlane, dataDir, pids });
     } finally {
       await stopControlPlane(controlPlane);
     }

@@ -1,12 +1,14 @@
 // A real PostgreSQL for one test file: its own folder and port, gone afterwards. Debian's package is
 // enough (`apt-get install postgresql`).
 import { execFileSync } from 'node:child_process';
-import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 export interface Postgresql {
+  /** Its first process, whose children serve the connections. */
+  pid(): number;
   /** Of a fresh, empty database on it, another one at each call. */
   newDatabase(): string;
   /** Ends it as a power cut does; `start` brings it back with all that was committed. */
@@ -44,6 +46,7 @@ export async function startPostgresql(): Promise<Postgresql> {
 
   let databases = 0;
   return {
+    pid: () => Number(readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')[0]),
     newDatabase() {
       const name = `test_${++databases}`;
       run('createdb', '-h', '127.0.0.1', '-p', String(port), '-U', 'postgres', name);
