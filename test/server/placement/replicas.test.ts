@@ -206,9 +206,10 @@ onEachWorld('two replicas', (openWorld) => {
       node.connect(3);
       void node.serve(3, run(node));
     }
-    let isOver = false;
+    const over = new AbortController();
     const sweeping = (async () => {
-      while (!isOver) await Promise.all([world.placement.sweep(), other.placement.sweep()]);
+      while (!over.signal.aborted)
+        await Promise.all([world.placement.sweep(), other.placement.sweep()]);
     })();
     const outcomes = await Promise.all(
       Array.from({ length: 24 }, async (_, index) => {
@@ -222,7 +223,7 @@ onEachWorld('two replicas', (openWorld) => {
         return client.outcome(jobId);
       }),
     );
-    isOver = true;
+    over.abort();
     await sweeping;
     expect(outcomes.every(({ job }) => job?.state === JobState.ENDED)).to.equal(true);
     expect((await client.balance()).heldMicrocents).to.equal(0n);
