@@ -173,7 +173,14 @@ export class Call {
     }
     wiring.wiretap.beforeSend(sender);
     if (!sender.isAlive) return;
-    const seen = { method: this.#method, caller, callNumber: this.#number, direction, message };
+    const seen = {
+      method: this.#method,
+      caller,
+      call: this,
+      callNumber: this.#number,
+      direction,
+      message,
+    };
     for (const sent of wiring.wiretap.onSent(seen)) {
       const bytes = toBinary(schema, sent);
       this.#carry(direction, receiver, () => {

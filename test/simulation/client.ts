@@ -21,6 +21,8 @@ export interface ClientOptions {
   readonly jobs: number;
   /** Jobs are submitted within so many milliseconds. */
   readonly withinMs: number;
+  /** How many outputs are fetched and acknowledged. */
+  readonly acknowledgedShare: number;
 }
 
 /** What the client was told of a job. */
@@ -32,6 +34,8 @@ export interface ClientJob {
   /** The last that was seen of it; its revisions never go back. */
   last: Job | null;
   bill: Bill | null;
+  /** Its output was acknowledged: nothing of input and output may be left. */
+  isAcknowledged: boolean;
   isOver: boolean;
 }
 
@@ -43,9 +47,10 @@ export const EMPTY_PROGRAM = Uint8Array.from([
 ]);
 
 const CANCELLED_SHARE = 0.15;
+const TIMEOUT_SHARE = 0.1;
 const LONGEST_RETRY_MS = 2_000;
 /** Less than the guests' memory: a limit that every simulated agent takes. */
-const LIMITS = {
+export const LIMITS = {
   fuel: 2_000_000n,
   deadlineEpochs: 500,
   memoryBytes: 1n << 20n,
@@ -70,6 +75,7 @@ export class SimulatedClient {
         jobId: null,
         last: null,
         bill: null,
+        isAcknowledged: false,
         isOver: false,
       });
     }
@@ -102,6 +108,7 @@ export class SimulatedClient {
       moduleDigest,
       input: { case: 'inlineInput', value: job.input },
       limits: LIMITS,
+      ...this.#timeouts(),
     } as const;
     const submitted = await this.#untilDone('submit', JobService, (client) =>
       client.submitJob({ requestId: job.requestId, spec }),
@@ -115,7 +122,36 @@ export class SimulatedClient {
     }
     do await this.#watch(job, jobId);
     while (job.last?.state !== JobState.ENDED);
+    if (random.chance(this.#options.acknowledgedShare)) await this.#acknowledge(job, jobId);
     job.isOver = true;
+  }
+
+  #timeouts(): { queueTimeoutMs?: bigint; totalTimeoutMs?: bigint } {
+    const { random } = this.#options;
+    const timeoutMs = (longest: number) => BigInt(random.between(1_000, longest));
+    return {
+      ...(random.chance(TIMEOUT_SHARE) && { queueTimeoutMs: timeoutMs(10_000) }),
+      ...(random.chance(TIMEOUT_SHARE) && { totalTimeoutMs: timeoutMs(30_000) }),
+    };
+  }
+
+  /** Fetches the output, and is done with it. */
+  async #acknowledge(job: ClientJob, jobId: string): Promise<void> {
+    const output = job.last?.output;
+    if (output !== undefined && output.sizeBytes > 0n) {
+      await this.#untilDone('download', BlobService, async (client) => {
+        const chunks: Uint8Array[] = [];
+        for await (const { chunk } of client.download({ digest: output.digest }))
+          chunks.push(chunk);
+        if (Buffer.compare(sha256(Buffer.concat(chunks)), output.digest) !== 0) {
+          this.complaints.push(`the output of '${jobId}' has another digest`);
+        }
+      });
+    }
+    await this.#untilDone('acknowledge', JobService, (client) =>
+      client.acknowledgeOutput({ jobId }),
+    );
+    job.isAcknowledged = true;
   }
 
   async #watch(job: ClientJob, jobId: string): Promise<void> {

@@ -126,8 +126,12 @@ export class Replica {
   /** A stop as on SIGTERM: connections first, then its parts, then it ends. */
   async stop(): Promise<void> {
     this.#tellGone();
-    await this.#stops.run();
-    this.process.exit('it has stopped');
+    try {
+      await this.#stops.run();
+      this.process.exit('it has stopped');
+    } catch {
+      this.process.exit('it could not stop as it should');
+    }
   }
 
   #tellGone(): void {

@@ -1,7 +1,8 @@
 import { START_MS, type Identities } from './identities.ts';
 import type { Database } from './database.ts';
 import { checkBeats } from './checks/beats.ts';
-import { checkBills, checkPaid } from './checks/bills.ts';
+import { checkBills, checkHanders, checkPaid } from './checks/bills.ts';
+import { checkErased } from './checks/bytes.ts';
 import { checkAttempts, checkJobs, checkLives, checkLosses } from './checks/jobs.ts';
 import { checkMoney } from './checks/money.ts';
 import { checkQueues } from './checks/queues.ts';
@@ -24,7 +25,7 @@ export interface Outcome {
 
 /** Every promise that was broken. */
 async function violationsOf(world: World): Promise<readonly string[]> {
-  const { clients, beats, nonces, identities, database, timeline } = world;
+  const { clients, beats, nonces, identities, database, timeline, wire } = world;
   const rows = await database.at(timeline.nowMs, () => database.store.read(readRows));
   const clientIds = clients.map(({ clientId }) => clientId);
   return [
@@ -34,6 +35,8 @@ async function violationsOf(world: World): Promise<readonly string[]> {
     ...checkAttempts(rows),
     ...checkLosses(rows, beats, LOST_PERIOD_MS),
     ...checkPaid(rows),
+    ...checkHanders(rows, wire.answeredCompletes),
+    ...checkErased(clients, rows),
     ...checkQueues(rows),
     ...checkMoney(rows, CREDIT_MICROCENTS, clientIds),
     ...(await checkBills(clients, identities.root)),
@@ -47,13 +50,15 @@ export async function runSeed(
     readonly database: Database;
     readonly identities: Identities;
     readonly print: ((line: string) => void) | null;
+    /** Takes what no promise's owner handled; for who listens to that. */
+    readonly unhandled?: string[];
   },
 ): Promise<Outcome> {
   const startedMs = performance.now();
   const world = new World(seed, parts);
   try {
     await world.run();
-    const violations = await violationsOf(world);
+    const violations = [...(await violationsOf(world)), ...(parts.unhandled?.splice(0) ?? [])];
     return {
       seed,
       violations,

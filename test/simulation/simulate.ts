@@ -52,9 +52,14 @@ async function runHere(): Promise<Sum> {
   const database = await Database.open();
   const identities = await Identities.make();
   const print = values.verbose ? (line: string) => process.stderr.write(`${line}\n`) : null;
+  // What nobody catches would end a replica.
+  const unhandled: string[] = [];
+  process.on('unhandledRejection', (cause) => {
+    unhandled.push(`nobody handles: ${cause instanceof Error ? cause.stack : String(cause)}`);
+  });
   let total = NOTHING;
   for (let seed = from; seed < from + seeds * step; seed += step) {
-    const outcome = await runSeed(seed, { database, identities, print });
+    const outcome = await runSeed(seed, { database, identities, print, unhandled });
     const { violations, jobs, kills } = outcome;
     total = added(total, { seeds: 1, violations: violations.length, jobs, kills });
     tell(outcome);

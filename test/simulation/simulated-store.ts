@@ -63,6 +63,8 @@ export class SimulatedStore implements Store {
     const { timeline } = this.#process;
     const { database, network } = this.#parts;
     const { promise, resolve, reject } = Promise.withResolvers<T>();
+    // Made here, so that its stack says who asked.
+    const lost = connectionLost();
     const comeBack = (settle: () => void): void => {
       const delayMs = network.delayMs('database', this.#process.name);
       timeline.after(delayMs, () => this.#process.enter(settle));
@@ -70,7 +72,7 @@ export class SimulatedStore implements Store {
     if (!this.#process.isAlive) return promise;
     const delayMs = network.delayMs(this.#process.name, 'database');
     if (delayMs > TIMEOUT_MS) {
-      timeline.after(TIMEOUT_MS, () => this.#process.enter(() => reject(connectionLost())));
+      timeline.after(TIMEOUT_MS, () => this.#process.enter(() => reject(lost)));
       return promise;
     }
     timeline.after(delayMs, () =>

@@ -33,6 +33,9 @@ const FORTY_SECONDS_MS = 40_000;
 export class Wire implements Wiring, Wiretap {
   readonly #world: World;
   readonly #random: SeededRandom;
+  /** Receipts that were taken, and from whom. */
+  readonly answeredCompletes: { readonly nodeId: string; readonly taskId: string }[] = [];
+  readonly #asked = new WeakMap<object, CompleteRequest>();
   readonly #sentBeats = new Map<string, HeartbeatRequest[]>();
   #calls = 0;
   #clones = 0;
@@ -80,9 +83,7 @@ export class Wire implements Wiring, Wiretap {
       const isLost = kind.case === 'acknowledgement' && this.#chance('lostAcknowledgements');
       return isLost ? [] : [message];
     }
-    if (direction === 'up' && isMethod(method, DispatchService.method.complete)) {
-      if (this.#chance('repeatedCompletes')) this.#repeatLater(message as CompleteRequest);
-    }
+    if (isMethod(method, DispatchService.method.complete)) this.#onComplete(sent);
     return [message];
   }
 
@@ -100,6 +101,21 @@ export class Wire implements Wiring, Wiretap {
       return [this.#random.pick(earlier), beat];
     }
     return [beat];
+  }
+
+  #onComplete({ call, caller, direction, message }: WireMessage): void {
+    if (direction === 'up') {
+      const request = message as CompleteRequest;
+      this.#asked.set(call, request);
+      if (this.#chance('repeatedCompletes')) this.#repeatLater(request);
+      return;
+    }
+    const taskId = this.#asked.get(call)?.taskId;
+    if (taskId === undefined || caller.kind !== 'node') return;
+    this.answeredCompletes.push({
+      nodeId: caller.nodeId,
+      taskId: Buffer.from(taskId).toString('hex'),
+    });
   }
 
   #onReply({ caller, message, callNumber }: WireMessage): readonly Message[] {

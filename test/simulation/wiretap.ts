@@ -7,7 +7,9 @@ import type { Process } from './process.ts';
 export interface WireMessage {
   readonly method: DescMethod;
   readonly caller: Caller;
-  /** 0 until a replica has taken the call. */
+  /** One call, up and down. */
+  readonly call: object;
+  /** Rises with each call that a replica takes; 0 until then. */
   readonly callNumber: number;
   readonly direction: 'up' | 'down';
   readonly message: Message;

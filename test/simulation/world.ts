@@ -31,6 +31,9 @@ const LONG_STORM_SHARE = 1 / 8;
 const LONGEST_QUIET_MS = 30 * 60_000;
 /** Sweeps sign what is unsigned, and beats tell what is held. */
 const AFTERMATH_MS = 20_000;
+/** What was acknowledged just before a kill is erased by the sweep of each minute. */
+const ERASURE_MS = 65_000;
+const ACKNOWLEDGING_SHARE = 1 / 3;
 
 const REPLICAS = { least: 2, most: 3 };
 const AGENTS = { least: 3, most: 4 };
@@ -59,6 +62,8 @@ export class World {
   /** What must never happen, as far as it was noticed on the way. */
   readonly complaints: string[] = [];
   kills = 0;
+  /** Whether this seed's clients acknowledge outputs. */
+  readonly acknowledges: boolean;
 
   constructor(
     seed: number,
@@ -82,6 +87,7 @@ export class World {
     this.wire = new Wire(this, random.fork('wire'));
     const isLong = this.random.chance(LONG_STORM_SHARE);
     this.stormMs = this.random.between(STORM_MS.least, isLong ? STORM_MS.long : STORM_MS.most);
+    this.acknowledges = this.random.chance(ACKNOWLEDGING_SHARE);
     const { shares } = this.faults.plan;
     this.network.slowShare = shares.slowMessages;
     this.bus.lostShare = shares.lostAnnouncements;
@@ -108,6 +114,7 @@ export class World {
           addresses: this.addresses,
           jobs: this.random.between(JOBS.least, JOBS.most),
           withinMs: this.stormMs,
+          acknowledgedShare: this.acknowledges ? 0.5 : 0,
         }),
     );
   }
@@ -146,7 +153,7 @@ export class World {
     for (const seat of [...this.replicas, ...this.agents]) seat.calm();
     const isOver = () => this.clients.every(({ jobs }) => jobs.every(({ isOver: over }) => over));
     await timeline.runUntil(timeline.nowMs + LONGEST_QUIET_MS, isOver);
-    await timeline.runUntil(timeline.nowMs + AFTERMATH_MS);
+    await timeline.runUntil(timeline.nowMs + (this.acknowledges ? ERASURE_MS : AFTERMATH_MS));
     trace.note('over');
   }
 

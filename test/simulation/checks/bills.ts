@@ -29,6 +29,21 @@ export function checkPaid({ attempts, bills }: Rows): readonly string[] {
   ];
 }
 
+/** A receipt is taken from the node that the order was given to, and from no other. */
+export function checkHanders(
+  { attempts }: Rows,
+  answered: readonly { readonly nodeId: string; readonly taskId: string }[],
+): readonly string[] {
+  const nodeOf = new Map(
+    attempts.map(({ task_id, node_id }) => [Buffer.from(task_id).toString('hex'), node_id]),
+  );
+  return answered.flatMap(({ nodeId, taskId }) =>
+    nodeOf.get(taskId) === nodeId
+      ? []
+      : [`'${nodeId}' handed in the task of '${nodeOf.get(taskId)}', and that was taken`],
+  );
+}
+
 export async function checkBills(
   clients: readonly SimulatedClient[],
   rootCertificate: X509Certificate,

@@ -4,11 +4,14 @@ import { JobEnd } from '#gen/gapjunction/job/v1/bill_pb';
 import { endName } from '../../../protocol/bill/ends.ts';
 import { decodeWorkOrder } from '../../../protocol/bill/work-order.ts';
 import type { BeatRecord } from '../beat-record.ts';
-import type { ClientJob, SimulatedClient } from '../client.ts';
+import { LIMITS, type ClientJob, type SimulatedClient } from '../client.ts';
+import { DEFAULT_TRANSFER_GRACE_MS } from '../../../server/placement/work-order.ts';
 import type { AttemptRow, JobRow, Rows, Step } from './rows.ts';
 
 const MAX_TRIES = 3;
 const MAX_LEASES = 10;
+/** Transfers, and the deadline that every simulated job asks for. */
+const LEASE_MS = DEFAULT_TRANSFER_GRACE_MS + LIMITS.deadlineEpochs * 10;
 
 export function checkJobs(clients: readonly SimulatedClient[], rows: Rows): readonly string[] {
   const byId = new Map(rows.jobs.map((job) => [job.job_id, job]));
@@ -68,7 +71,8 @@ function checkLife(jobId: string, life: readonly Step[]): readonly string[] {
       problems.push(`'${jobId}' went from revision ${revision} to ${detail}`);
     }
     revision = Number(detail);
-    if (was === 'ended') problems.push(`'${jobId}' had ended and changed to ${became}`);
+    if (was === 'ended' && became !== 'ended')
+      problems.push(`'${jobId}' had ended and changed to ${became}`);
     if (became === 'ended' && was !== 'ended') ends++;
     if (became === 'settling' && was !== 'settling') settlements++;
   }
@@ -115,6 +119,13 @@ function checkTimes(attempt: AttemptRow, steps: readonly Step[]): readonly strin
   }
   if (failure === 'NOT_ACKNOWLEDGED' && endedMs <= acknowledge_by_ms) {
     return [`'${attempt_id}' was not waited for to be acknowledged`];
+  }
+  if (lease_end_ms - leased_ms !== LEASE_MS) {
+    return [`the lease of '${attempt_id}' is of ${lease_end_ms - leased_ms} ms`];
+  }
+  const acknowledged = own.find(({ became }) => became === 'acknowledged');
+  if ((acknowledged?.at_ms ?? 0) > acknowledge_by_ms) {
+    return [`'${attempt_id}' was acknowledged too late, and that counted`];
   }
   return [];
 }

@@ -12,6 +12,7 @@ export interface JobRow {
   readonly submitted_ms: number;
   readonly hold_microcents: bigint;
   readonly charge_microcents: bigint | null;
+  readonly input_digest: Uint8Array;
   readonly output_digest: Uint8Array | null;
   readonly fuel: bigint | null;
   readonly fuel_limit: bigint;
@@ -28,6 +29,7 @@ export interface AttemptRow {
   readonly leased_ms: number;
   readonly acknowledge_by_ms: number;
   readonly lease_end_ms: number;
+  readonly task_id: Uint8Array;
   readonly order_payload: Uint8Array;
 }
 
@@ -71,6 +73,12 @@ export interface ClientQueueRow {
   readonly open_fuel: bigint;
 }
 
+/** Bytes that the control plane keeps. */
+export interface BlobRow {
+  readonly digest: Uint8Array;
+  readonly key_id: string;
+}
+
 export interface Rows {
   readonly jobs: readonly JobRow[];
   readonly attempts: readonly AttemptRow[];
@@ -79,6 +87,9 @@ export interface Rows {
   readonly postings: readonly PostingRow[];
   readonly balances: readonly BalanceRow[];
   readonly clientQueues: readonly ClientQueueRow[];
+  readonly blobs: readonly BlobRow[];
+  /** Of all contents, also of uploads that are under way. */
+  readonly contentKeys: readonly { readonly key_id: string }[];
 }
 
 export async function readRows(em: EntityManager): Promise<Rows> {
@@ -98,6 +109,8 @@ export async function readRows(em: EntityManager): Promise<Rows> {
       'holder_id, account',
     )) as unknown as BalanceRow[],
     clientQueues: (await rowsOf(em, 'client_queue', 'client_id')) as unknown as ClientQueueRow[],
+    blobs: (await rowsOf(em, 'blob', 'digest')) as unknown as BlobRow[],
+    contentKeys: (await rowsOf(em, 'content_key', 'key_id')) as unknown as { key_id: string }[],
   };
 }
 
