@@ -1,13 +1,24 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
-/** The files below these folders that have the bytes anywhere in them, by their paths within the folder. */
-export function filesWith(bytes: Uint8Array, ...folders: readonly string[]): string[] {
-  return folders.flatMap((folder) =>
-    readdirSync(folder, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map((entry) => join(entry.parentPath, entry.name))
-      .filter((path) => statSync(path).size > 0 && readFileSync(path).includes(bytes))
-      .map((path) => relative(folder, path)),
-  );
+/**
+ * The files below these folders that have the bytes anywhere in them, by their paths within the folder: a
+ * list for each of the `needles`.
+ */
+export function filesWith(
+  needles: readonly Uint8Array[],
+  ...folders: readonly string[]
+): readonly string[][] {
+  const found = needles.map((): string[] => []);
+  for (const folder of folders) {
+    for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile()) continue;
+      const path = join(entry.parentPath, entry.name);
+      const content = readFileSync(path);
+      for (const [at, needle] of needles.entries()) {
+        if (content.includes(needle)) found[at]?.push(relative(folder, path));
+      }
+    }
+  }
+  return found;
 }

@@ -53,10 +53,12 @@ whenAll('the plain bytes of a job that was acknowledged', () => {
       expect(error).to.be.instanceOf(ConnectError).with.property('code', Code.NotFound);
 
       const folders = [dataDir, folder.path];
-      for (const plain of [input.subarray(0, 24), input.subarray(24), output]) {
-        expect(filesWith(plain, ...folders)).to.deep.equal([]);
-      }
-      const [modules, ...others] = filesWith(Buffer.from(mark), ...folders);
+      const [ofModule = [], ...ofOthers] = filesWith(
+        [Buffer.from(mark), input.subarray(0, 24), input.subarray(24), output],
+        ...folders,
+      );
+      for (const files of ofOthers) expect(files).to.deep.equal([]);
+      const [modules, ...others] = ofModule;
       expect(modules).to.match(new RegExp(`^${relative(folder.path, folder.moduleFolder)}/`));
       expect(others).to.deep.equal([]);
       await agent.stop();
