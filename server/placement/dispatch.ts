@@ -3,7 +3,7 @@ import type { CertificateChains } from '../bills/certificate-chains.ts';
 import { nodeTopic, workTopic, type Announcements } from '../jobs/announcements.ts';
 import { recordIntroduction } from '../nodes/node-store.ts';
 import type { CallerOf } from '../rpc/service.ts';
-import type { EntityManager, Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
 import type { Acknowledgements } from './acknowledgements.ts';
 import type { NodeTraits } from './assignment.ts';
 import { takeOrdersToResend, type StoredOrder } from './lease-store.ts';
@@ -151,7 +151,7 @@ export class Dispatch {
       // A node that went away meanwhile may have opened a stream that is newer in fact.
       if (stream.hasEnded) return null;
       const number = await numberWorkStream(em, nodeId);
-      return { number, orders: await this.#takeLostOrders(em, stream) };
+      return { number, orders: await takeOrdersToResend(em, this.#lostOrders(stream)) };
     });
     if (begun === null) return;
     // Before the number is known, so that this stream does not take it for news.
@@ -177,13 +177,13 @@ export class Dispatch {
     // Many at once are looked at though nothing was announced: nothing was placed in vain either.
     const [only] = numbered;
     if (only === undefined || numbered.length > 1 || only.hasEnded) return;
-    await this.#sendAgain(only, await store.transaction((em) => this.#takeLostOrders(em, only)));
+    const orders = await store.transaction((em) => takeOrdersToResend(em, this.#lostOrders(only)));
+    await this.#sendAgain(only, orders);
   }
 
-  #takeLostOrders(em: EntityManager, stream: WorkStream): Promise<readonly StoredOrder[]> {
-    const { nodeId, keyId } = stream.node;
-    const onTheirWay = [...stream.unacknowledged, ...stream.acknowledging];
-    return takeOrdersToResend(em, { nodeId, keyId, acknowledgeMs: ACKNOWLEDGE_MS, onTheirWay });
+  #lostOrders({ node: { nodeId, keyId }, unacknowledged, acknowledging }: WorkStream) {
+    const onTheirWay = [...unacknowledged, ...acknowledging];
+    return { nodeId, keyId, acknowledgeMs: ACKNOWLEDGE_MS, onTheirWay };
   }
 
   async #sendAgain(stream: WorkStream, orders: readonly StoredOrder[]): Promise<void> {

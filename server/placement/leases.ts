@@ -7,7 +7,7 @@ import { lockJobs } from '../jobs/job-store.ts';
 import { apply, currentAttempt, NOT_ACKNOWLEDGED, type Job, type JobEvent } from '../jobs/jobs.ts';
 import { isHeard } from '../nodes/node-store.ts';
 import { RpcError } from '../rpc/error.ts';
-import type { EntityManager, Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
 import { HeldAttempts, type HeldAttempt } from './held-attempts.ts';
 import type { WorkStream, WorkStreams } from './work-stream.ts';
 import { readLeaseUse, readOpenLeases } from './lease-store.ts';
@@ -84,14 +84,14 @@ export class Leases {
   async #end<Ending extends HeldAttempt>(
     attempts: readonly Ending[],
     eventOf: (attempt: Ending) => JobEvent,
-    isStillSo: (em: EntityManager) => Promise<boolean> = async () => true,
+    unlessHeard: string | null = null,
   ): Promise<void> {
     if (attempts.length === 0) return;
     const byJob = new Map(attempts.map((attempt) => [attempt.jobId, attempt]));
     const changed = await this.#change(
       [...byJob.keys()],
       (job) => eventOf(byJob.get(job.jobId)!),
-      isStillSo,
+      unlessHeard,
     );
     // What refused its end is over by now, or goes on: memory learns which with the next load.
     for (const attempt of attempts) this.held.remove(attempt);
@@ -133,15 +133,18 @@ export class Leases {
     }
   }
 
-  /** One event for each job; those that refuse it stay as they are. Answers the jobs that changed. */
+  /**
+   * One event for each job; those that refuse it stay as they are, and all where that node is heard after
+   * all. Answers the jobs that changed.
+   */
   async #change(
     jobIds: readonly string[],
     eventOf: (job: Job) => JobEvent,
-    isStillSo: (em: EntityManager) => Promise<boolean> = async () => true,
+    unlessHeard: string | null = null,
   ): Promise<readonly Job[]> {
     return this.#store.transaction(async (em) => {
       const { records, nowMs } = await lockJobs(em, jobIds);
-      if (!(await isStillSo(em))) return [];
+      if (unlessHeard !== null && (await isHeard(em, unlessHeard))) return [];
       const changes = records.flatMap((record) => {
         const outcome = apply(record.job, eventOf(record.job), nowMs);
         return outcome.kind === 'changed' ? [{ record, outcome }] : [];
@@ -162,7 +165,7 @@ export class Leases {
         maxAttempts: this.#maxAttempts,
       }),
       // Whoever judged it lost may have been stopped since, and another replica have heard it.
-      async (em) => failure !== 'NODE_LOST' || !(await isHeard(em, nodeId)),
+      failure === 'NODE_LOST' ? nodeId : null,
     );
   }
 

@@ -1,16 +1,15 @@
 // What nobody is woken for: times that pass. Also finds what a lost announcement or a crash left behind. Any
 // number of replicas may sweep at once: whatever a sweep finds is judged again under the job's lock.
 import { jobTopic, type Announcements } from '../jobs/announcements.ts';
-import { graceUntilMs } from '../nodes/grace-store.ts';
 import { liveNodes } from '../nodes/liveness-store.ts';
-import { databaseNowMs } from '../store/now.ts';
-import type { EntityManager, Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
 import type { Dispatch } from './dispatch.ts';
-import { readLeasesToEnd, readOpenLeases, readOverdueJobs, type OpenLease } from './lease-store.ts';
+import { readOpenLeases, type OpenLease } from './lease-store.ts';
 import type { Leases } from './leases.ts';
 import type { Placer } from './placer.ts';
 import { writeProgress } from './progress-store.ts';
 import type { SettlementSigning } from './settlement-signing.ts';
+import { readDue } from './sweep-store.ts';
 
 /** A missed acknowledgement is noticed at most so late. */
 export const SWEEP_INTERVAL_MS = 1_000;
@@ -68,11 +67,9 @@ export class Sweep {
 
   async #sweep(): Promise<void> {
     const { store, leases, dispatch, placer } = this.#options;
-    const { nowMs, untilMs, overdue, toCancel, overdueJobs } = await store.read(async (em) => ({
-      ...(await this.#readGrace(em)),
-      ...(await readLeasesToEnd(em)),
-      overdueJobs: await readOverdueJobs(em),
-    }));
+    const due = await store.read((em) => readDue(em));
+    const { nowMs, overdue, toCancel, overdueJobs } = due;
+    const untilMs = Math.max(this.#options.grace.untilMs, due.graceUntilMs);
     await leases.expire(overdue.filter((lease) => this.#mayEnd(lease, nowMs, untilMs)));
     dispatch.cancel(toCancel.filter(({ isAcknowledged }) => isAcknowledged));
     await leases.timeOut(overdueJobs);
@@ -81,12 +78,6 @@ export class Sweep {
     if (sweep % SWEEPS_BETWEEN_LOOKS === 0) await this.#look();
     if (sweep % SWEEPS_BETWEEN_HEALINGS === 0) await this.#heal(nowMs < untilMs);
     placer.wake();
-  }
-
-  async #readGrace(em: EntityManager): Promise<{ nowMs: number; untilMs: number }> {
-    const { grace } = this.#options;
-    const untilMs = Math.max(grace.untilMs, await graceUntilMs(em));
-    return { nowMs: await databaseNowMs(em), untilMs };
   }
 
   async #writeProgress(): Promise<void> {
