@@ -73,7 +73,10 @@ export function judgeSilence(before: Grace, silence: Silence, terms: LivenessTer
   const isMass = isMassSilence(silence);
   const isSetBack = before.observedMs - nowMs > SET_BACK_MS;
   const grace: Grace = {
-    untilMs: Math.min(before.untilMs, nowMs + LONGEST_GRACE * lostPeriodMs),
+    // Of a clock that was set back, what was left of it then is left now, and no grace that was over begins anew.
+    untilMs: isSetBack
+      ? nowMs + Math.max(0, before.untilMs - before.observedMs)
+      : Math.min(before.untilMs, nowMs + LONGEST_GRACE * lostPeriodMs),
     observedMs: nowMs,
     isDamped: before.isDamped && isMass,
   };

@@ -167,4 +167,29 @@ onEachStore('the fleet', (store) => {
     expect(errors.length).to.be.at.most(1);
     world.expectNoFailures();
   });
+
+  it("loses a silent node in time, also when the database's clock is set back by five minutes", async () => {
+    const nodeId = await node('Set back');
+    // No grace of an earlier jump is left.
+    await world.liveThrough(65_000);
+    fleet.heard(nodeId, beat());
+    await world.liveThrough(5_000);
+    world.expectFailures();
+    let databaseMs = world.clock.now() - 300_000;
+    const pass = async (seconds: number): Promise<void> => {
+      for (let passed = 0; passed < seconds; passed += 5) {
+        databaseMs += 5_000;
+        await setDatabaseClock(world.store, databaseMs);
+        world.clock.jump(5_000);
+        await fleet.settled();
+      }
+    };
+    await pass(60);
+    expect(fleet.isLive(nodeId)).to.equal(true);
+    await pass(10);
+    expect(fleet.isLive(nodeId)).to.equal(false);
+    // And set right again.
+    await world.passTime(0);
+    world.expectNoFailures();
+  });
 });

@@ -146,6 +146,18 @@ describe('the loss of a node', () => {
     const later = { untilMs: 0, observedMs: world.nowMs + 300_000, isDamped: false };
     const silence = { nowMs: world.nowMs, silent: [], lostLately: 0, liveBefore: 3 };
     expect(judgeSilence(later, silence, TERMS)).to.deep.include({ isSetBack: true });
+    // A grace that was over is over, and of one that was not the rest is left.
+    for (const [leftMs, expectedMs] of [
+      [-10_000, 0],
+      [10_000, 10_000],
+    ] as const) {
+      const { grace } = judgeSilence(
+        { ...later, untilMs: later.observedMs + leftMs },
+        silence,
+        TERMS,
+      );
+      expect(grace.untilMs - world.nowMs).to.equal(expectedMs);
+    }
   });
 
   const story = fc.record({
