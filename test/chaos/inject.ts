@@ -11,6 +11,9 @@ export interface InjectOptions {
   readonly progress: (text: string) => void;
 }
 
+/** Until somebody is there to be killed. */
+const NOBODY_MS = 250;
+
 /** Answers how many processes were killed, when all of them have been started again. */
 export async function inject(
   world: ChaosWorld,
@@ -33,15 +36,9 @@ export async function inject(
         revivals.push(...all.map((index) => reviveReplica(index, awayMs)));
         break;
       }
-      case 'replica': {
-        // The last one that serves is spared; then an agent dies in its place.
-        const index = world.readyCount > 1 ? next(victim.index, options.replicas, isReady) : null;
-        if (index === null) await killAgent(victim.index, awayMs);
-        else await killReplica(index, awayMs);
-        break;
-      }
+      case 'replica':
       case 'agent':
-        await killAgent(victim.index, awayMs);
+        await killOne(victim, awayMs);
         break;
       default:
         victim satisfies never;
@@ -50,8 +47,24 @@ export async function inject(
   await Promise.all(revivals);
   return kills;
 
-  function isReady(index: number): boolean {
-    return world.isReady(index);
+  /**
+   * Whom the plan names, or the next of its kind; another kind where none is there, and later where there is
+   * none at all. The last replica that serves is spared.
+   */
+  async function killOne(
+    { kind, index }: { readonly kind: 'replica' | 'agent'; readonly index: number },
+    awayMs: number,
+  ): Promise<void> {
+    while (!signal.aborted) {
+      const replica =
+        world.readyCount > 1 ? next(index, options.replicas, (one) => world.isReady(one)) : null;
+      const agent = next(index, options.agents, (one) => world.isRunning(one));
+      if (replica !== null && (kind === 'replica' || agent === null)) {
+        return killReplica(replica, awayMs);
+      }
+      if (agent !== null) return killAgent(agent, awayMs);
+      await pause(NOBODY_MS, signal);
+    }
   }
 
   async function killReplica(index: number, awayMs: number): Promise<void> {
@@ -60,9 +73,7 @@ export async function inject(
     revivals.push(reviveReplica(index, awayMs));
   }
 
-  async function killAgent(wanted: number, awayMs: number): Promise<void> {
-    const index = next(wanted, options.agents, (one) => world.isRunning(one));
-    if (index === null) return;
+  async function killAgent(index: number, awayMs: number): Promise<void> {
     if (await world.killAgent(index)) kills++;
     options.progress(`killed the agent ${index} for ${awayMs} ms`);
     revivals.push(pause(awayMs, signal).then(() => world.startAgent(index)));
