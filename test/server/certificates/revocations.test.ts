@@ -70,6 +70,17 @@ onEachStore('revocations', (store) => {
     expect(told).to.deep.equal([mine, elsewhere]);
   });
 
+  it('of another replica hold as soon as it has announced them', async () => {
+    const [here, there] = [await open(), await open()];
+    const told = Promise.withResolvers<readonly string[]>();
+    there.onRevoked(told.resolve);
+    const serial = await issue('n-5');
+    here.announce(await revoke('n-5'));
+    expect(await told.promise).to.deep.equal([serial]);
+    expect(there.isRevoked(serial)).to.equal(true);
+    await Promise.all([here.close(), there.close()]);
+  });
+
   it('are not trusted when they have not been read for long', async () => {
     const revocations = await open();
     await revocations.close();
