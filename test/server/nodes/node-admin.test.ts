@@ -124,13 +124,14 @@ describe('nodes, to an operator', () => {
     const { id: nodeId } = await enrolNode(controlPlane, 'Out');
     await admin().revokeNode({ nodeId, reason: 'test' });
     for (const call of ['cordonNode', 'drainNode', 'uncordonNode'] as const) {
-      const refused = await admin()
-        [call]({ nodeId, reason: 'test' })
-        .catch((cause: unknown) => cause as ConnectError);
+      const operator = admin();
+      const refused = await operator[call]({ nodeId, reason: 'test' }).catch(
+        (cause: unknown) => cause as ConnectError,
+      );
       expect(refused).to.have.property('code', Code.FailedPrecondition);
       const [info] = (refused as ConnectError).findDetails(ErrorInfoSchema);
       expect(info?.reason, call).to.equal('NODE_REVOKED');
-      expect(await codeOf(admin()[call]({ nodeId: 'n-nobody', reason: 'x' }))).to.equal(
+      expect(await codeOf(operator[call]({ nodeId: 'n-nobody', reason: 'x' }))).to.equal(
         Code.NotFound,
       );
     }

@@ -19,7 +19,9 @@ export function nonceStoreContract(open: () => Promise<NonceStore>): void {
 
   it('grants a nonce to one of many who ask at once', async () => {
     const nonce = randomBytes(16);
-    const claims = await Promise.all(Array.from({ length: 50 }, () => nonces.claim('n-a', nonce)));
+    const claims = await Promise.all(
+      Array.from({ length: 50 }, async () => nonces.claim('n-a', nonce)),
+    );
     expect(claims.filter(Boolean)).to.have.length(1);
   });
 
