@@ -14,6 +14,8 @@ export interface AcceptedBeat {
   readonly stream: number;
   /** Virtual Unix milliseconds. */
   readonly atMs: number;
+  /** Until the next beat, as the answer grants it. */
+  readonly grantedIntervalMs: number;
 }
 
 export class BeatRecord {
@@ -31,14 +33,16 @@ export class BeatRecord {
     { nonce, payload }: HeartbeatResponse,
     at: { readonly stream: number; readonly atMs: number },
   ): void {
-    if (fromBinary(HeartbeatReplySchema, payload).kind.case !== 'answer') return;
-    this.accepted.push({ nodeId, nonce: nameOf(nodeId, nonce), ...at });
+    const { kind } = fromBinary(HeartbeatReplySchema, payload);
+    if (kind.case !== 'answer') return;
+    const grantedIntervalMs = Number(kind.value.nextIntervalMs);
+    this.accepted.push({ nodeId, nonce: nameOf(nodeId, nonce), ...at, grantedIntervalMs });
   }
 
-  /** When the node's last beat before `atMs` was accepted; null for none. */
-  lastBefore(nodeId: string, atMs: number): number | null {
+  /** The node's last beat that was accepted by then; null for none. */
+  lastBefore(nodeId: string, atMs: number): AcceptedBeat | null {
     const before = this.accepted.filter((beat) => beat.nodeId === nodeId && beat.atMs <= atMs);
-    return before.at(-1)?.atMs ?? null;
+    return before.at(-1) ?? null;
   }
 }
 

@@ -11,6 +11,7 @@ const BUS = 'bus';
 export class Bus {
   /** How many announcements never arrive. */
   lostShare = 0;
+  readonly complaints: string[] = [];
   readonly #network: Network;
   readonly #random: SeededRandom;
   readonly #members = new Map<Process, LocalAnnouncements>();
@@ -28,6 +29,8 @@ export class Bus {
     return {
       publish: (topic) => {
         if (!process.isAlive) return;
+        if (process.isInTransaction)
+          this.complaints.push(`'${topic}' was announced before its commit`);
         local.publish(topic);
         for (const [member, announcements] of this.#members) {
           if (member !== process) this.#carry(process, member, () => announcements.publish(topic));

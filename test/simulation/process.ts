@@ -13,6 +13,8 @@ export class Process {
   /** Wall time minus virtual time: a clock that is off, and is set. */
   wallOffsetMs = 0;
   wasKilled = false;
+  /** While its code runs in a transaction that has not committed. */
+  isInTransaction = false;
   readonly #trace: Trace;
   #alive = true;
   #paused = false;

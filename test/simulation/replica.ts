@@ -25,8 +25,6 @@ export const CONFIG: ServerConfig = loadConfig({
   environment: {},
 });
 
-export const LOST_PERIOD_MS = CONFIG.heartbeat.lostAfterIntervals * CONFIG.heartbeat.baseIntervalMs;
-
 const HOUR_MS = 3_600_000;
 
 export interface ReplicaParts {

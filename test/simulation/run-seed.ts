@@ -7,7 +7,7 @@ import { checkAttempts, checkJobs, checkLives, checkLosses } from './checks/jobs
 import { checkMoney } from './checks/money.ts';
 import { checkQueues } from './checks/queues.ts';
 import { readRows } from './checks/rows.ts';
-import { LOST_PERIOD_MS } from './replica.ts';
+import { CONFIG } from './replica.ts';
 import { CREDIT_MICROCENTS, World } from './world.ts';
 
 export interface Outcome {
@@ -30,10 +30,11 @@ async function violationsOf(world: World): Promise<readonly string[]> {
   const clientIds = clients.map(({ clientId }) => clientId);
   return [
     ...world.complaints,
+    ...world.bus.complaints,
     ...checkJobs(clients, rows),
     ...checkLives(rows),
     ...checkAttempts(rows),
-    ...checkLosses(rows, beats, LOST_PERIOD_MS),
+    ...checkLosses(rows, beats, CONFIG.heartbeat.lostAfterIntervals),
     ...checkPaid(rows),
     ...checkHanders(rows, wire.answeredCompletes),
     ...checkErased(clients, rows),

@@ -39,7 +39,7 @@ export class SimulatedStore implements Store {
     return this.#exchange(async () => {
       const fate = faults.fateOf(this.#process);
       const result = await database.store.transaction(async (em) => {
-        const done = await work(em);
+        const done = await this.#inTransaction(() => work(em));
         if (fate === 'killed-before') this.#process.kill('before a commit');
         if (fate === 'killed-before' || fate === 'lost-before') throw connectionLost();
         return done;
@@ -56,6 +56,15 @@ export class SimulatedStore implements Store {
 
   close(): Promise<void> {
     return Promise.resolve();
+  }
+
+  async #inTransaction<T>(work: () => Promise<T>): Promise<T> {
+    this.#process.isInTransaction = true;
+    try {
+      return await work();
+    } finally {
+      this.#process.isInTransaction = false;
+    }
   }
 
   /** A round trip: resolves in the process when the answer is back, or never where that has ended. */

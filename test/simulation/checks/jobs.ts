@@ -151,15 +151,15 @@ function checkOneAtATime(
 export function checkLosses(
   { attempts, steps }: Rows,
   beats: BeatRecord,
-  lostPeriodMs: number,
+  lostAfterIntervals: number,
 ): readonly string[] {
   return attempts.flatMap(({ attempt_id, node_id, failure }) => {
     if (failure !== 'NODE_LOST') return [];
     const lost = steps.findLast(({ what, id }) => what === 'attempt' && id === attempt_id);
     const lostMs = lost?.at_ms ?? 0;
-    const lastBeatMs = beats.lastBefore(node_id, lostMs);
-    const silentMs = lastBeatMs === null ? Infinity : lostMs - lastBeatMs;
-    return silentMs >= lostPeriodMs
+    const last = beats.lastBefore(node_id, lostMs);
+    const silentMs = last === null ? Infinity : lostMs - last.atMs;
+    return last === null || silentMs >= lostAfterIntervals * last.grantedIntervalMs
       ? []
       : [`'${attempt_id}' was lost ${silentMs} ms after a beat of its node`];
   });
