@@ -24,10 +24,10 @@ const COUNTDOWN = `(module
       (br_if 0 (i32.gt_s (local.tee $left (i32.sub (local.get $left) (i32.const 1))) (i32.const 0))))
     (call $write (i32.const 0) (i32.const 4))))`;
 
-/** Most jobs are over at once; every 25th takes a part of a second alone and seconds among others, so that kills come in its middle. */
+/** Most jobs are over at once; every tenth takes a part of a second alone and seconds among others, so that kills come in its middle. */
 const SHORT_COUNT = 20_000;
 const LONG_COUNT = 60_000_000;
-const LONG_EVERY = 25;
+const LONG_EVERY = 10;
 const FUEL_LIMIT = 2_000_000_000n;
 /** Every fifth job is watched to its end, through whatever dies meanwhile. */
 const WATCH_EVERY = 5;
