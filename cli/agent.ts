@@ -173,6 +173,7 @@ async function showStatus(options: CommonOptions): Promise<void> {
     running,
     certificateExpiresAt: new Date(identity.certificate.notAfterMs).toISOString(),
     lastBeatAt: last === null ? null : new Date(last.lastBeatMs).toISOString(),
+    address: running ? (last?.address ?? null) : null,
     slots: last?.slots ?? null,
     attemptIds: running ? (last?.attemptIds ?? []) : [],
     addresses: identity.record.addresses,
@@ -186,6 +187,7 @@ async function showStatus(options: CommonOptions): Promise<void> {
   print(`agent         ${running ? 'running' : 'not running'}`);
   print(`certificate   until ${lines.certificateExpiresAt}`);
   print(`last beat     ${lines.lastBeatAt ?? 'none'}`);
+  print(`linked to     ${lines.address ?? 'nobody'}`);
   print(`attempts      ${lines.attemptIds.join(' ') || 'none'}`);
   if ('pendingMicrocents' in earnings) {
     print(`settled jobs  ${earnings.settledJobs}`);

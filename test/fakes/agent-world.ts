@@ -8,7 +8,7 @@ import {
   type Clock,
   type Random,
 } from '../../agent/clock.ts';
-import { parseAddress } from '../../agent/control-plane/address.ts';
+import { parseAddress, type Address } from '../../agent/control-plane/address.ts';
 import { enrolFolder } from '../../agent/enrolment/enrol-folder.ts';
 import type { EnrolOptions } from '../../agent/enrolment/enrol.ts';
 import { runAgent } from '../../agent/agent.ts';
@@ -98,11 +98,14 @@ export function startAgent(
   folder: AgentFolder,
   {
     slots = 1,
+    addresses = null,
     graceMs = 5_000,
     clock = systemClock,
     random = systemRandom,
   }: {
     readonly slots?: number;
+    /** Those that it enrolled at, otherwise. */
+    readonly addresses?: readonly Address[] | null;
     readonly graceMs?: number;
     readonly clock?: Clock;
     readonly random?: Random;
@@ -112,7 +115,7 @@ export function startAgent(
   const stopping = new AbortController();
   const ended = runAgent({
     folder,
-    addresses: null,
+    addresses,
     slots,
     graceMs,
     clock,
