@@ -3,8 +3,13 @@
 import type { Logger } from 'pino';
 import { RpcError } from './rpc/error.ts';
 
-export function failureLog(log: Logger): (doing: string, cause: unknown) => void {
+/** Of what was being done when it failed, and why. */
+export type OnError = (doing: string, cause: unknown) => void;
+
+/** `count` is called for each failure. */
+export function failureLog(log: Logger, count: () => void): OnError {
   return (doing, cause) => {
+    count();
     if (cause instanceof RpcError && cause.code === 'UNAVAILABLE') {
       const why = cause.cause instanceof Error ? cause.cause.message : undefined;
       log.warn({ reason: cause.reason, failure: cause.message, cause: why }, doing);

@@ -2,11 +2,10 @@
 // services over them, in the order in which they start.
 
 import { randomBytes, randomInt } from 'node:crypto';
-import type { Logger } from 'pino';
 import type { Revocations } from './certificates/revocations.ts';
 import type { Clock } from './clock.ts';
 import type { ServerConfig, StripeConfig } from './config.ts';
-import { failureLog } from './failure-log.ts';
+import type { OnError } from './failure-log.ts';
 import { enrolmentService } from './enrolment/enrolment-service.ts';
 import { startHttp } from './http/listener.ts';
 import { Fleet } from './nodes/fleet.ts';
@@ -24,7 +23,7 @@ import { connectStripe, type StripeOptions } from './stripe/stripe.ts';
 export interface IdentityOptions {
   readonly config: ServerConfig;
   readonly clock: Clock;
-  readonly log: Logger;
+  readonly onError: OnError;
   readonly store: Store;
   readonly shared: Shared;
   readonly secrets: Secrets;
@@ -45,12 +44,11 @@ export interface Identity {
 const HOUR_MS = 3_600_000;
 
 export async function startIdentity(options: IdentityOptions): Promise<Identity> {
-  const { config, clock, log, store, shared, secrets, revocations, limit, metrics, stops } =
+  const { config, clock, onError, store, shared, secrets, revocations, limit, metrics, stops } =
     options;
   const { announcements, nonces } = shared;
   const { authority, heartbeatMaster } = secrets;
   const { baseIntervalMs, lostAfterIntervals, maxBeatsPerSecond } = config.heartbeat;
-  const onError = failureLog(log);
   const certificateLifeMs = config.certificates.nodeHours * HOUR_MS;
 
   const fleet = await Fleet.open({

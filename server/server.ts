@@ -17,6 +17,7 @@ import { startIdentity } from './identity.ts';
 import { healthService } from './rpc/health.ts';
 import { enrolmentLimit } from './rpc/limits.ts';
 import { measure } from './metrics/measure.ts';
+import type { Metrics } from './metrics/metrics.ts';
 import { startMetrics } from './metrics/start.ts';
 import type { Fleet } from './nodes/fleet.ts';
 import { listen } from './rpc/listener.ts';
@@ -105,7 +106,10 @@ export async function startServer(
     });
     const { authority } = secrets;
 
-    const onError = failureLog(log);
+    // Both are asked for before they are there.
+    let metrics: Metrics | null = null;
+    let fleet: Fleet | null = null;
+    const onError = failureLog(log, () => metrics?.backgroundFailed());
     const shared = await openShared({
       redisUrls,
       replicaId,
@@ -127,13 +131,7 @@ export async function startServer(
       burstPerAddress: config.limits.enrolmentBurstPerAddress,
       perKeyPerMinute: config.limits.enrolmentsPerKeyPerMinute,
     });
-    // It is asked for its nodes before there are any.
-    let fleet: Fleet | null = null;
-    const {
-      metrics,
-      parts: leanedOn,
-      url: metricsUrl,
-    } = await startMetrics({
+    const observed = await startMetrics({
       store,
       clock,
       log,
@@ -143,10 +141,11 @@ export async function startServer(
       checks: shared.checks,
       listen: config.metrics,
     });
+    ({ metrics } = observed);
     const parts = {
       config,
       clock,
-      log,
+      onError,
       store,
       shared,
       secrets,
@@ -167,7 +166,7 @@ export async function startServer(
     ];
     const health = healthService(
       new Set(services.map(({ service }) => service.typeName)),
-      leanedOn,
+      observed.parts,
     );
     const issueTls = (nowMs: number) => issueServerCertificate(authority, config.names, nowMs);
     const listener = await listen({
@@ -205,7 +204,7 @@ export async function startServer(
       address: `${isIPv6(config.host) ? `[${config.host}]` : config.host}:${listener.port}`,
       port: listener.port,
       publicUrl: identity.publicUrl,
-      metricsUrl,
+      metricsUrl: observed.url,
       caPath,
       caFingerprint: digestText(digest(authority.rootCertificate)),
       failed: failure.promise,

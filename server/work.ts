@@ -2,7 +2,6 @@
 // order in which they start.
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import type { Logger } from 'pino';
 import { GJ_0_DIGEST_HEX, GJ_0_PROFILE } from '../metering/metering.ts';
 import { DEFAULT_LIMITS, MAX_LIMITS } from '../protocol/bill/limits.ts';
 import { DEFAULT_PRICE } from '../protocol/bill/price.ts';
@@ -14,7 +13,7 @@ import { contentsInRows } from './blobs/contents-in-rows.ts';
 import type { Revocations } from './certificates/revocations.ts';
 import type { Clock } from './clock.ts';
 import type { ServerConfig } from './config.ts';
-import { failureLog } from './failure-log.ts';
+import type { OnError } from './failure-log.ts';
 import { NOBODY, type JobObserver } from './jobs/job-observer.ts';
 import { jobService } from './jobs/job-service.ts';
 import { ModuleCheck } from './jobs/module-check.ts';
@@ -33,7 +32,7 @@ import type { Store } from './store/store.ts';
 export interface WorkOptions {
   readonly config: ServerConfig;
   readonly clock: Clock;
-  readonly log: Logger;
+  readonly onError: OnError;
   readonly store: Store;
   readonly shared: Pick<Shared, 'announcements'>;
   readonly secrets: Secrets;
@@ -65,9 +64,8 @@ const TARIFF = {
 };
 
 export async function startWork(options: WorkOptions): Promise<readonly ServiceImplementation[]> {
-  const { config, clock, log, store, shared, secrets, revocations, fleet, stops } = options;
+  const { config, clock, onError, store, shared, secrets, revocations, fleet, stops } = options;
   const { announcements } = shared;
-  const onError = failureLog(log);
   const random = options.edges?.random ?? randomBytes;
   const observer = options.observer ?? NOBODY;
 

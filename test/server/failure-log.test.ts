@@ -6,8 +6,11 @@ import { RpcError } from '../../server/rpc/error.ts';
 describe('a failure in the background', () => {
   const logged = (cause: unknown): Record<string, unknown> => {
     const lines: string[] = [];
-    failureLog(pino({}, { write: (line) => void lines.push(line) }))('writing beats', cause);
+    const log = pino({}, { write: (line) => void lines.push(line) });
+    let counted = 0;
+    failureLog(log, () => void counted++)('writing beats', cause);
     expect(lines).to.have.length(1);
+    expect(counted).to.equal(1);
     return JSON.parse(lines[0] ?? '') as Record<string, unknown>;
   };
 

@@ -96,7 +96,7 @@ export class Replica {
     const work = await startWork({
       config: CONFIG,
       clock,
-      log,
+      onError,
       store,
       shared: { announcements },
       secrets,
