@@ -38,6 +38,7 @@ import type { LocalReplica } from '../../cli/local-replica.ts';
 import { pushModule } from '../../cli/module/push.ts';
 import type { Program } from '../../cli/processes.ts';
 import { sandboxReplay } from '../../cli/replay.ts';
+import { untilThere } from '../../cli/retry.ts';
 import { verifyBill } from '../../protocol/bill/verify.ts';
 import { systemClock } from '../../server/clock.ts';
 import { ledgerSum } from '../../server/ledger/ledger-store.ts';
@@ -133,10 +134,8 @@ export class LocalWorld {
     const pushed = this.#pushed.get(module) ?? pushModule(this.#asClient, module);
     this.#pushed.set(module, pushed);
     const moduleDigest = (await pushed).blob?.digest ?? new Uint8Array();
-    const { job } = await this.#asClient.client(JobService).submitJob({
-      requestId: randomUUID(),
-      spec: { ...spec, moduleDigest },
-    });
+    const request = { requestId: randomUUID(), spec: { ...spec, moduleDigest } };
+    const { job } = await untilThere(() => this.#asClient.client(JobService).submitJob(request));
     return job?.jobId ?? '';
   }
 
