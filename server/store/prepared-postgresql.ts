@@ -2,21 +2,44 @@
 //
 // 1. Each statement is prepared once a connection: planning the statements of the job path takes longer
 //    than running them (docs/benchmarks.md).
-// 2. A connection that breaks in a transaction goes back to its pool, which then makes another. The query
-//    builder forgets those whose BEGIN or ROLLBACK failed: after one outage with 16 transactions under way
-//    the pool would be empty for ever.
+// 2. A transaction begins with its first statement, in one message to the database and back: a job has four
+//    transactions, and a round trip costs more than most of its statements.
+// 3. A connection that breaks in a transaction goes back to its pool, which then makes another. The query
+//    builder forgets those whose ROLLBACK failed: after one outage with 16 transactions under way the pool
+//    would be empty for ever.
 
 /** As pg-pool has it: it makes its clients of this class. */
 interface ClientPool {
-  Client: new (...options: never[]) => QueryingClient;
+  Client: (new (...options: never[]) => QueryingClient) & {
+    readonly Query: new (statement: Statement) => SubmittedQuery;
+  };
 }
 
 interface QueryingClient {
   query(...args: readonly unknown[]): unknown;
   end(): Promise<void>;
-  /** Given by the pool while the client is out of it; with a reason the pool forgets it. */
-  release?(reason?: unknown): void;
 }
+
+interface Statement {
+  readonly name: string;
+  readonly text: string;
+  readonly values: readonly unknown[];
+}
+
+/** A statement on its way, as the driver lets others make them. */
+interface SubmittedQuery {
+  callback: (error: unknown, result: unknown) => void;
+  submit(connection: DriverConnection): unknown;
+  handleCommandComplete(message: unknown, connection: DriverConnection): void;
+}
+
+interface DriverConnection {
+  readonly stream: { cork(): void; uncork(): void };
+  bind(options: { readonly statement: string }): void;
+  execute(options: object): void;
+}
+
+const BEGIN: Statement = { name: 'gj_begin', text: 'begin', values: [] };
 
 /** Statements of ours are some hundred; an ORM's lists make a text for each length, and those stay unnamed. */
 const MAX_STATEMENTS = 500;
@@ -29,23 +52,66 @@ const names = new Map<string, string>();
 
 /** To be given to the driver as what it calls with its pool. */
 export function prepareStatements(pool: ClientPool): void {
+  const { Query } = pool.Client;
   pool.Client = class extends pool.Client {
+    #hasToBegin = false;
+    /** BEGIN is prepared on this connection. */
+    #knowsBegin = false;
+
     override query(...args: readonly unknown[]): unknown {
       const [text, values, ...rest] = args;
-      if (text === 'begin') return this.#begin(args);
-      if (text === 'rollback') return this.#rollBack(args);
-      if (typeof text !== 'string' || !Array.isArray(values)) return super.query(...args);
-      const name = nameOf(text);
-      return name === null ? super.query(...args) : super.query({ name, text, values }, ...rest);
+      if (text === 'begin') return this.#begin();
+      if (text === 'commit' && this.#hasToBegin) return this.#forget('COMMIT');
+      if (text === 'rollback')
+        return this.#hasToBegin ? this.#forget('ROLLBACK') : this.#rollBack(args);
+      const isPlain = typeof text === 'string' && Array.isArray(values);
+      const name = isPlain ? nameOf(text) : null;
+      const statement = isPlain && name !== null ? { name, text, values } : null;
+      if (this.#hasToBegin) return this.#beginWith(statement, args);
+      return statement === null ? super.query(...args) : super.query(statement, ...rest);
     }
 
-    async #begin(args: readonly unknown[]): Promise<unknown> {
-      try {
-        return await super.query(...args);
-      } catch (cause) {
-        this.release?.(cause);
-        throw cause;
-      }
+    async #begin(): Promise<unknown> {
+      this.#hasToBegin = true;
+      return resultOf('BEGIN');
+    }
+
+    /** Nothing was done in the transaction. */
+    async #forget(command: string): Promise<unknown> {
+      this.#hasToBegin = false;
+      return resultOf(command);
+    }
+
+    async #beginWith(statement: Statement | null, args: readonly unknown[]): Promise<unknown> {
+      this.#hasToBegin = false;
+      if (this.#knowsBegin && statement !== null) return this.#submitBegun(statement);
+      await super.query(BEGIN);
+      this.#knowsBegin = true;
+      return super.query(...(statement === null ? args : [statement]));
+    }
+
+    /** There is one point of synchronization, after both: where BEGIN fails, the statement is not run. */
+    #submitBegun(statement: Statement): Promise<unknown> {
+      const query = new Query(statement);
+      const submit = query.submit.bind(query);
+      const complete = query.handleCommandComplete.bind(query);
+      let hasBegun = false;
+      query.submit = (connection) => {
+        connection.stream.cork();
+        connection.bind({ statement: BEGIN.name });
+        connection.execute({});
+        const problem = submit(connection);
+        connection.stream.uncork();
+        return problem;
+      };
+      query.handleCommandComplete = (message, connection) => {
+        if (hasBegun) complete(message, connection);
+        hasBegun = true;
+      };
+      return new Promise((resolve, reject) => {
+        query.callback = (error, result) => (error ? reject(error) : resolve(result));
+        super.query(query);
+      });
     }
 
     /** A session that ends rolls back as well. */
@@ -55,10 +121,15 @@ export function prepareStatements(pool: ClientPool): void {
       } catch {
         // The pool gives no client away that is ending.
         this.end().catch(() => undefined);
-        return { command: 'ROLLBACK', rowCount: 0, rows: [] };
+        return resultOf('ROLLBACK');
       }
     }
   };
+}
+
+/** Of a command that has no rows, as the driver answers it. */
+function resultOf(command: string): unknown {
+  return { command, rowCount: null, rows: [] };
 }
 
 function nameOf(text: string): string | null {

@@ -3,15 +3,17 @@ import { prepareStatements } from '../../../server/store/prepared-postgresql.ts'
 
 /** As PostgreSQL's driver after its connection broke. */
 class BrokenClient {
+  static readonly Query = class {
+    callback = () => undefined;
+    submit = () => undefined;
+    handleCommandComplete = () => undefined;
+  };
   readonly told: unknown[] = [];
   async query(..._args: readonly unknown[]): Promise<unknown> {
     throw new Error('Connection terminated unexpectedly');
   }
   async end(): Promise<void> {
     this.told.push('end');
-  }
-  release(reason?: unknown): void {
-    this.told.push((reason as Error | undefined)?.message);
   }
 }
 
@@ -27,10 +29,12 @@ describe('a connection that breaks', () => {
       (error: Error) => error.message,
     );
 
-  it('at the begin of a transaction goes back to its pool: its place is not lost', async () => {
+  it('at the begin of a transaction, which is sent with its first statement, ends', async () => {
     const client = broken();
-    expect(await failureOf(client.query('begin', []))).to.contain('terminated');
-    expect(client.told).to.deep.equal(['Connection terminated unexpectedly']);
+    expect(await failureOf(client.query('begin', []))).to.equal(null);
+    expect(await failureOf(client.query('select 1', []))).to.contain('terminated');
+    expect(await failureOf(client.query('rollback', []))).to.equal(null);
+    expect(client.told).to.deep.equal(['end']);
   });
 
   it('within a transaction has rolled it back, and ends', async () => {
