@@ -3,13 +3,9 @@
 
 import type { KeyObject } from 'node:crypto';
 import type { Envelope } from '#gen/gapjunction/job/v1/bill_pb';
-import {
-  readCertificate,
-  SIGNING_EKU_OID,
-  spiffeNameOf,
-  type Certificate,
-} from '../identity/certificate.ts';
+import { SIGNING_EKU_OID, spiffeNameOf, type Certificate } from '../identity/certificate.ts';
 import { MalformedDer } from '../identity/der.ts';
+import { knownCertificate } from '../identity/known-certificate.ts';
 import type { SpiffeName } from '../identity/spiffe.ts';
 import { verifyEnvelope, type PayloadType } from './envelope.ts';
 import type { CheckList } from './report.ts';
@@ -93,7 +89,7 @@ function leafOf(
   const [der] = chain;
   if (der === undefined) return 'there is no certificate';
   try {
-    const leaf = readCertificate(der);
+    const leaf = knownCertificate(der);
     return { leaf, publicKey: leaf.x509.publicKey };
   } catch (cause) {
     return cause instanceof MalformedDer ? cause.message : 'its public key cannot be read';
