@@ -1,17 +1,19 @@
 // The processes of a benchmark's system by role, with all that each of them started: CPU time and memory.
 import { readdirSync, readFileSync } from 'node:fs';
 
-import { cpuMicroseconds, residentBytes } from './measure.ts';
+import { cpuMicroseconds, endedChildrenMicroseconds, residentBytes } from './measure.ts';
 
 export type Role = 'server' | 'PostgreSQL' | 'agent' | 'sandboxes' | 'client';
 
 export type Pids = Readonly<Partial<Record<Role, number>>>;
 
-/** CPU time so far of each role, in microseconds. A sandbox process that ended counts as its agent's no more. */
+/** CPU time so far of each role, those of its processes that have ended with it, in microseconds. */
 export function cpuByRole(pids: Pids): Map<Role, number> {
   const roles = new Map<Role, number>();
   for (const [role, members] of membersOf(pids)) {
-    roles.set(role, sum(members.map(cpuMicroseconds)));
+    const parents = role === 'sandboxes' ? [...members, pids.agent ?? 0] : members;
+    const ended = role === 'agent' || role === 'client' ? [] : parents;
+    roles.set(role, sum(members.map(cpuMicroseconds)) + sum(ended.map(endedChildrenMicroseconds)));
   }
   return roles;
 }
