@@ -26,8 +26,11 @@ function parseLabel(text: string): [key: string, value: string] {
       `give key=value, the key at most ${MAX_CHARACTERS} characters of a-z, 0-9 and '._/-' that begin and end with a letter or digit`,
     );
   }
-  if (value.length > MAX_CHARACTERS) {
-    throw refused(text, `give a value of at most ${MAX_CHARACTERS} characters`);
+  if (value.length > MAX_CHARACTERS || /\p{Cc}/u.test(value)) {
+    throw refused(
+      text,
+      `give a value of at most ${MAX_CHARACTERS} characters, none of them a control character`,
+    );
   }
   return [key, value];
 }

@@ -81,12 +81,18 @@ export class Sweep {
   }
 
   async #writeProgress(): Promise<void> {
-    const { store, dispatch, announcements } = this.#options;
+    const { store, dispatch, announcements, onError } = this.#options;
     const progress = dispatch.takeProgress();
     for (let first = 0; first < progress.length; first += MAX_PROGRESS_BATCH) {
       const batch = progress.slice(first, first + MAX_PROGRESS_BATCH);
-      const jobIds = await store.transaction((em) => writeProgress(em, batch));
-      for (const jobId of jobIds) announcements.publish(jobTopic(jobId));
+      try {
+        const jobIds = await store.transaction((em) => writeProgress(em, batch));
+        for (const jobId of jobIds) announcements.publish(jobTopic(jobId));
+      } catch (cause) {
+        // Nothing depends on it: what a sweep does for leases goes on.
+        onError('writing how far guests are', cause);
+        return;
+      }
     }
   }
 

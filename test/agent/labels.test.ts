@@ -20,6 +20,7 @@ describe('the labels of a machine', () => {
     ['zone-=x'],
     [`${'k'.repeat(64)}=x`],
     [`k=${'v'.repeat(64)}`],
+    ['k=\u{1b}[2J'],
     ['k=1', 'k=2'],
     Array.from({ length: 17 }, (_, index) => `k${index}=x`),
   ];

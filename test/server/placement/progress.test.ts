@@ -69,4 +69,12 @@ onEachWorld('the progress of a guest', (openWorld) => {
     expect(job?.fuel).to.equal(20n);
     expect(world.failures).to.deep.equal([]);
   });
+
+  it('keeps no lease from its sweep where it cannot be written', async () => {
+    // No listener lets it in: what a database refuses stands for whatever may go wrong there.
+    node.progress({ order: { ...order.order, attemptId: 'a-\0' } }, 10n);
+    await sweepTwice();
+    const doings = world.failures.map(({ doing }) => doing);
+    expect(doings).to.deep.equal(['writing how far guests are']);
+  });
 });
