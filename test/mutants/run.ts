@@ -90,7 +90,7 @@ function whatFound(finder: Finder, output: string): readonly [string | null, str
       ? [null, `the simulation broke: ${output.slice(-500)}`]
       : [`seed ${seed}`, violation ?? ''];
   }
-  const failed = /^ {2}1\) ([\s\S]+?):\n\n([^\n]*)/m.exec(output);
+  const failed = /^ {2}1\) ([\s\S]+?):\n\s+(\w[^\n]*)/m.exec(output);
   return failed === null
     ? [null, `the test broke: ${output.slice(-500)}`]
     : [finder.file, (failed[1] ?? '').replaceAll(/\s+/g, ' ')];

@@ -27,6 +27,8 @@ export interface AgentOptions {
   /** Where it may be killed: before and after each write of its journal. */
   readonly atWrite: (process: Process) => void;
   readonly tell: (event: AgentEvent) => void;
+  /** Of what no fault explains. */
+  readonly complain: (what: string) => void;
 }
 
 /** The guests of an agent that stops may go on for so long. */
@@ -58,7 +60,7 @@ export class SimulatedAgent {
       random: random.fraction,
       randomBytes: random.bytes,
       tell,
-      log: logInto(wiring.trace, process.name),
+      log: logInto(wiring.trace, process.name, options.complain),
       signal: this.#stopping.signal,
       parts: {
         connect: (address): Connection => {

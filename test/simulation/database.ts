@@ -23,6 +23,8 @@ async function withClockAt<Result>(nowMs: number, work: () => Promise<Result>): 
 
 export class Database {
   readonly store: OpenStore;
+  /** Its wall time minus virtual time. */
+  wallOffsetMs = 0;
   readonly #pglite: Pick<PGlite, 'exec'>;
   readonly #tables: readonly string[];
 

@@ -25,12 +25,14 @@ export interface FaultShares {
 export const INCIDENTS = [
   'kill-replica',
   'kill-agent',
+  'switch-off-agent',
   'stop-replica',
   'stop-agent',
   'kill-all-replicas',
   'pause-replica',
   'pause-agent',
   'cut-agent-link',
+  'cut-off-agent',
   'cut-client-link',
   'cut-database-link',
   'cut-bus-link',
@@ -38,6 +40,7 @@ export const INCIDENTS = [
   'forget-nonces',
   'set-replica-clock',
   'set-agent-clock',
+  'set-database-clock',
   'clone-agent',
 ] as const;
 export type Incident = (typeof INCIDENTS)[number];

@@ -22,6 +22,7 @@ export function logInto(
         err?: unknown;
         cause?: unknown;
       };
+      if (what.includes('does not hold')) complain(`${name}: ${what}: ${textOf(facts)}`);
       if (err === undefined && cause === undefined) return;
       const text = textOf(err ?? cause);
       trace.comment(text);

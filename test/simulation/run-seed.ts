@@ -3,7 +3,7 @@ import type { Database } from './database.ts';
 import { checkBeats } from './checks/beats.ts';
 import { checkBills, checkHanders, checkPaid } from './checks/bills.ts';
 import { checkErased } from './checks/bytes.ts';
-import { checkAttempts, checkJobs, checkLives, checkLosses } from './checks/jobs.ts';
+import { checkAttempts, checkExpired, checkJobs, checkLives, checkLosses } from './checks/jobs.ts';
 import { checkMoney } from './checks/money.ts';
 import { checkQueues } from './checks/queues.ts';
 import { readRows } from './checks/rows.ts';
@@ -34,7 +34,10 @@ async function violationsOf(world: World): Promise<readonly string[]> {
     ...checkJobs(clients, rows),
     ...checkLives(rows),
     ...checkAttempts(rows),
-    ...checkLosses(rows, beats, CONFIG.heartbeat.lostAfterIntervals),
+    ...(world.mayHang ? [] : checkExpired(rows)),
+    ...(world.isDatabaseClockSound
+      ? checkLosses(rows, beats, CONFIG.heartbeat.lostAfterIntervals)
+      : []),
     ...checkPaid(rows),
     ...checkHanders(rows, wire.answeredCompletes),
     ...checkErased(clients, rows),

@@ -13,6 +13,7 @@ import type { World } from './world.ts';
 
 /** A supervisor starts anew what ended, after so long. */
 const RESTART_MS = { least: 200, most: 20_000 };
+const LEAST_AFTER_GIVING_UP_MS = 5_000;
 const LONGEST_FIRST_DELAY_MS = 2_000;
 
 abstract class Seat {
@@ -22,6 +23,7 @@ abstract class Seat {
   process: Process | null = null;
   protected readonly random: SeededRandom;
   #lives = 0;
+  #offMs = 0;
   #isOver = false;
 
   constructor(world: World, name: string) {
@@ -46,6 +48,21 @@ abstract class Seat {
     this.process?.exit('the simulation is over');
   }
 
+  /** Switched off, and on again after so long. */
+  stayOff(forMs: number): void {
+    this.#offMs = forMs;
+    this.process?.kill(`it is switched off for ${forMs} ms`);
+    this.#offMs = 0;
+  }
+
+  /** One that gave up by itself would do so again at once. */
+  #restartMs({ wasKilled }: Process): number {
+    if (this.#offMs > 0) return this.#offMs;
+    const { least, most } = RESTART_MS;
+    if (!wasKilled) return this.random.between(LEAST_AFTER_GIVING_UP_MS, most);
+    return this.world.faults.isQuiet ? least : this.random.between(least, most);
+  }
+
   protected abstract begin(process: Process, random: SeededRandom): void;
 
   #startAfter(delayMs: number): void {
@@ -55,11 +72,7 @@ abstract class Seat {
       // The machine's clock, and what is wrong with it, outlives the process.
       process.wallOffsetMs = this.world.faults.isQuiet ? 0 : (this.process?.wallOffsetMs ?? 0);
       this.process = process;
-      process.onEnd(() => {
-        const { isQuiet } = this.world.faults;
-        const { least, most } = RESTART_MS;
-        this.#startAfter(isQuiet ? least : this.random.between(least, most));
-      });
+      process.onEnd(() => this.#startAfter(this.#restartMs(process)));
       this.world.trace.note(`${this.name} starts`);
       this.begin(process, this.random.fork(`life ${++this.#lives}`));
     });
@@ -136,7 +149,7 @@ export class AgentSeat extends Seat {
   }
 
   protected override begin(process: Process, random: SeededRandom): void {
-    const { wire, habits, faults } = this.world;
+    const { wire, habits, faults, complaints } = this.world;
     this.agent = new SimulatedAgent({
       process,
       random,
@@ -147,6 +160,7 @@ export class AgentSeat extends Seat {
       habits,
       atWrite: (writer) => faults.atWrite(writer),
       tell: () => {},
+      complain: (what) => complaints.push(what),
     });
   }
 }

@@ -87,7 +87,7 @@ export class SimulatedStore implements Store {
     timeline.after(delayMs, () =>
       this.#process.enter(() => {
         void timeline.during(async () => {
-          const settle = await database.at(timeline.nowMs, work).then(
+          const settle = await database.at(timeline.nowMs + database.wallOffsetMs, work).then(
             (result) => () => resolve(result),
             (error: unknown) => () => reject(error),
           );

@@ -27,8 +27,10 @@ const LONGEST_REPEAT_MS = 120_000;
 /** Half of them are over before anybody notices; the others outlast every timeout. */
 const SHORT_CUT_MS = { least: 100, most: 8_000 };
 const LONG_CUT_MS = { least: 8_000, most: 90_000 };
-const FIVE_MINUTES_MS = 300_000;
-const FORTY_SECONDS_MS = 40_000;
+/** Longer than a node may be silent. */
+const OFF_MS = { least: 50_000, most: 120_000 };
+/** Within what is tolerated, and five minutes, which is not. */
+const CLOCK_OFFSETS_MS = [0, 40_000, 300_000, -40_000, -300_000];
 
 export class Wire implements Wiring, Wiretap {
   readonly #world: World;
@@ -171,6 +173,9 @@ export class Wire implements Wiring, Wiretap {
       case 'kill-agent':
         agent.process?.kill(incident);
         break;
+      case 'switch-off-agent':
+        agent.stayOff(this.#random.between(OFF_MS.least, OFF_MS.most));
+        break;
       case 'kill-all-replicas':
         for (const one of this.#world.replicas) one.process?.kill(incident);
         break;
@@ -189,6 +194,9 @@ export class Wire implements Wiring, Wiretap {
       }
       case 'cut-agent-link':
         network.cutLink(agent.name, replica.address, forMs);
+        break;
+      case 'cut-off-agent':
+        for (const { address } of this.#world.replicas) network.cutLink(agent.name, address, forMs);
         break;
       case 'cut-client-link':
         network.cutLink(`client-${this.#random.between(1, 2)}`, replica.address, forMs);
@@ -211,6 +219,9 @@ export class Wire implements Wiring, Wiretap {
       case 'set-agent-clock':
         this.#setClock(agent.process);
         break;
+      case 'set-database-clock':
+        this.#world.setDatabaseClock(this.#random.pick(CLOCK_OFFSETS_MS));
+        break;
       case 'clone-agent':
         if (!faults.isQuiet) this.#clone();
         break;
@@ -226,8 +237,7 @@ export class Wire implements Wiring, Wiretap {
 
   #setClock(process: Process | null): void {
     if (process === null) return;
-    const offsetsMs = [0, FORTY_SECONDS_MS, FIVE_MINUTES_MS, -FORTY_SECONDS_MS, -FIVE_MINUTES_MS];
-    process.wallOffsetMs = this.#random.pick(offsetsMs);
+    process.wallOffsetMs = this.#random.pick(CLOCK_OFFSETS_MS);
     this.trace.note(`the clock of ${process.name} is off by ${process.wallOffsetMs} ms`);
   }
 

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeId } from '../../protocol/identity/ids.ts';
 import { creditClient } from '../../server/ledger/ledger-store.ts';
+import { writeGrace } from '../../server/nodes/grace-store.ts';
 import { insertNode } from '../../server/nodes/node-store.ts';
 import { BeatRecord } from './beat-record.ts';
 import { Bus } from './bus.ts';
@@ -29,11 +30,14 @@ const STORM_MS = { least: 20_000, most: 90_000, long: 240_000 };
 const LONG_STORM_SHARE = 1 / 8;
 /** Three attempts on nodes that never answer, one after the other, and what lies between. */
 const LONGEST_QUIET_MS = 30 * 60_000;
+/** Without such nodes: a grace, the loss of a node, and what guests take three times over. */
+const LONGEST_RECOVERY_MS = 180_000;
 /** Sweeps sign what is unsigned, and beats tell what is held. */
 const AFTERMATH_MS = 20_000;
 /** What was acknowledged just before a kill is erased by the sweep of each minute. */
 const ERASURE_MS = 65_000;
 const ACKNOWLEDGING_SHARE = 1 / 3;
+const WARM_START_SHARE = 3 / 4;
 
 const REPLICAS = { least: 2, most: 3 };
 const AGENTS = { least: 3, most: 4 };
@@ -62,6 +66,8 @@ export class World {
   /** What must never happen, as far as it was noticed on the way. */
   readonly complaints: string[] = [];
   kills = 0;
+  /** The database's time was virtual time throughout. */
+  isDatabaseClockSound = true;
   /** Whether this seed's clients acknowledge outputs. */
   readonly acknowledges: boolean;
 
@@ -131,6 +137,17 @@ export class World {
     return process;
   }
 
+  /** Whether some guests, or the database's clock, may keep a lease open for as long as it lasts. */
+  get mayHang(): boolean {
+    return this.faults.plan.shares.hangingGuests > 0 || !this.isDatabaseClockSound;
+  }
+
+  setDatabaseClock(offsetMs: number): void {
+    this.trace.note(`the clock of the database is off by ${offsetMs} ms`);
+    this.database.wallOffsetMs = offsetMs;
+    this.isDatabaseClockSound &&= offsetMs === 0;
+  }
+
   /** Everything happens. Afterwards the database is as it was left, for the checks. */
   async run(): Promise<void> {
     const { timeline, faults, network, bus, trace } = this;
@@ -149,10 +166,16 @@ export class World {
     faults.quieten();
     network.heal();
     bus.lostShare = 0;
+    this.database.wallOffsetMs = 0;
     Object.assign(this.habits, { faultShare: 0, hangingShare: 0 });
     for (const seat of [...this.replicas, ...this.agents]) seat.calm();
     const isOver = () => this.clients.every(({ jobs }) => jobs.every(({ isOver: over }) => over));
-    await timeline.runUntil(timeline.nowMs + LONGEST_QUIET_MS, isOver);
+    const quietMs = timeline.nowMs;
+    await timeline.runUntil(quietMs + LONGEST_QUIET_MS, isOver);
+    if (!this.mayHang && timeline.nowMs - quietMs > LONGEST_RECOVERY_MS) {
+      const seconds = Math.round((timeline.nowMs - quietMs) / 1_000);
+      this.complaints.push(`it took ${seconds} s of quiet until every job was over`);
+    }
     await timeline.runUntil(timeline.nowMs + (this.acknowledges ? ERASURE_MS : AFTERMATH_MS));
     trace.note('over');
   }
@@ -166,9 +189,14 @@ export class World {
 
   async #prepare(): Promise<void> {
     const { database, clients, agents, identities } = this;
+    database.wallOffsetMs = 0;
     await database.clear();
     await database.at(START_MS, () =>
       database.store.transaction(async (em) => {
+        // Otherwise nobody was there to hear the nodes, and none is lost in the first minute.
+        if (this.random.chance(WARM_START_SHARE)) {
+          await writeGrace(em, { untilMs: 0, observedMs: START_MS, isDamped: false });
+        }
         for (const { clientId } of clients) {
           const credit = { clientId, requestId: clientId, operatorId: 'o-simulation' };
           await creditClient(em, { ...credit, microcents: CREDIT_MICROCENTS });

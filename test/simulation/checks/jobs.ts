@@ -147,6 +147,15 @@ function checkOneAtATime(
   return problems;
 }
 
+/** Without guests that hang, somebody notices long before its end that a lease is held for nothing. */
+export function checkExpired({ attempts }: Rows): readonly string[] {
+  return attempts.flatMap(({ attempt_id, failure }) =>
+    failure === 'LEASE_EXPIRED'
+      ? [`'${attempt_id}' was held for nothing until its lease ended`]
+      : [],
+  );
+}
+
 /** A node that is heard keeps what it acknowledged. */
 export function checkLosses(
   { attempts, steps }: Rows,
