@@ -16,6 +16,7 @@ import { KeyDigestsMigration } from './migrations/key-digests.ts';
 import { LedgerMigration } from './migrations/ledger.ts';
 import { LogsMigration } from './migrations/logs.ts';
 import { NodesMigration } from './migrations/nodes.ts';
+import { OldKeysMigration } from './migrations/old-keys.ts';
 import { RetentionMigration } from './migrations/retention.ts';
 import { TimeoutsAndConstraintsMigration } from './migrations/timeouts-and-constraints.ts';
 import { UploadTurnsMigration } from './migrations/upload-turns.ts';
@@ -40,4 +41,5 @@ export const migrations: { name: string; class: Constructor<Migration> }[] = [
   { name: '0016-fair-queue', class: FairQueueMigration },
   { name: '0017-work-streams', class: WorkStreamsMigration },
   { name: '0018-upload-turns', class: UploadTurnsMigration },
+  { name: '0019-old-keys', class: OldKeysMigration },
 ];
