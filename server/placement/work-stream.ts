@@ -1,5 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { WorkResponseSchema } from '#gen/gapjunction/node/v1/dispatch_pb';
+import { RpcError } from '../rpc/error.ts';
 import { NO_TRAITS, type NodeTraits } from './assignment.ts';
 import { freeSlots, NO_SLOTS, offer, sent, settled, type Slots } from './slots.ts';
 
@@ -16,14 +17,19 @@ export interface WorkNode {
 const MAX_PROGRESSES = 1_024;
 
 /**
- * One node's open Work stream: what it offers, and what is on its way to it. The queue is bounded by the
- * slots that the node offers (at most 1,024) and one cancel for each attempt.
+ * Waits for a node at most: an order for each of its slots, and a cancel for each. A node that makes up
+ * attempts and does not read that it is to stop them would fill the memory.
  */
+export const MAX_UNSENT = 2_048;
+
+/** One node's open Work stream: what it offers, and what is on its way to it. */
 export class WorkStream {
   readonly node: WorkNode;
   #traits: NodeTraits | null = null;
   #slots: Slots = NO_SLOTS;
   #queue: WorkMessage[] = [];
+  /** Attempts whose cancel is in the queue. */
+  readonly #cancels = new Set<string>();
   #wake: (() => void) | null = null;
   #end: { readonly cause: unknown } | null = null;
   /** Signatures of orders that are not acknowledged, by attempt: stored with the acknowledgement. */
@@ -98,14 +104,22 @@ export class WorkStream {
     return signature;
   }
 
+  /** Ends the stream of a node that does not read. */
   send(message: WorkMessage): void {
     if (this.#end !== null) return;
+    if (this.#queue.length >= MAX_UNSENT) {
+      this.#queue = [];
+      this.end(unread(this.node.nodeId));
+      return;
+    }
     this.#queue.push(message);
     this.#wake?.();
   }
 
-  /** Tells the node to stop this attempt. */
+  /** Tells the node to stop this attempt; once, where it waits to be told already. */
   cancel(attemptId: string): void {
+    if (this.#cancels.has(attemptId)) return;
+    this.#cancels.add(attemptId);
     this.send({ kind: { case: 'cancel', value: { attemptId } } });
   }
 
@@ -120,6 +134,8 @@ export class WorkStream {
     for (;;) {
       const message = this.#queue.shift();
       if (message !== undefined) {
+        if (message.kind?.case === 'cancel')
+          this.#cancels.delete(message.kind.value.attemptId ?? '');
         yield message;
       } else if (this.#end !== null) {
         if (this.#end.cause !== undefined) throw this.#end.cause;
@@ -156,4 +172,12 @@ export class WorkStreams {
   all(): readonly WorkStream[] {
     return [...this.#streams.values()];
   }
+}
+
+function unread(nodeId: string): RpcError {
+  return new RpcError(
+    'UNAVAILABLE',
+    'WORK_UNREAD',
+    `sending work to '${nodeId}': it leaves ${MAX_UNSENT} messages unread; read them, and open another stream`,
+  );
 }

@@ -48,7 +48,7 @@ import { openStore, type OpenStore } from '../../server/store/open.ts';
 import { query } from '../../server/store/query.ts';
 import { AnnouncementBus } from '../fakes/announcement-bus.ts';
 import { TestAuthority, type IssuedCertificate } from '../fakes/authority.ts';
-import { ScriptedNode } from '../fakes/scripted-node.ts';
+import { ScriptedNode, type DispatchCalls } from '../fakes/scripted-node.ts';
 import { whenAll } from '../all.ts';
 import { startPostgresql, type Postgresql } from '../fakes/postgresql.ts';
 import { storeTemplate } from '../fakes/store-template.ts';
@@ -401,18 +401,22 @@ export class WorkNode extends ScriptedNode {
   readonly serial: string;
   /** Adds to the logs of an attempt; answers where the next piece begins. */
   readonly appendLogs: (attemptId: string, offset: number, text: string) => Promise<bigint>;
+  /** A Work stream as it likes, beside the one of `connect`. */
+  readonly openWork: DispatchCalls['work'];
 
   constructor(at: HasPlacement, nodeId: string, issued: IssuedCertificate) {
     const caller = nodeCaller(nodeId, issued);
     const dispatch = () =>
       at.placement.service.handlers as unknown as Handlers<typeof DispatchService>;
+    const work: DispatchCalls['work'] = (requests) => dispatch().work(requests, contextOf(caller));
     super(
       {
-        work: (requests) => dispatch().work(requests, contextOf(caller)),
+        work,
         complete: (request) => dispatch().complete(request, contextOf(caller)),
       },
       issued.signer,
     );
+    this.openWork = work;
     this.appendLogs = async (attemptId, offset, text) => {
       const request = {
         attemptId,

@@ -1,8 +1,12 @@
 // Specification 3.5.1, malicious node: it lies about what it did, or about whose work it did.
+import { create } from '@bufbuild/protobuf';
 import { expect } from 'chai';
 import { JobEnd } from '#gen/gapjunction/job/v1/bill_pb';
+import { AttemptState } from '#gen/gapjunction/job/v1/job_pb';
+import { WorkRequestSchema } from '#gen/gapjunction/node/v1/dispatch_pb';
+import { MAX_UNSENT } from '../../server/placement/work-stream.ts';
 import { expectRefusal } from '../server/expect-refusal.ts';
-import { onEachWorld, earnings, type WorkWorld } from '../server/work-world.ts';
+import { onEachWorld, earnings, type WorkNode, type WorkWorld } from '../server/work-world.ts';
 
 onEachWorld('threat: a malicious node', (openWorld) => {
   let world: WorkWorld;
@@ -57,5 +61,51 @@ onEachWorld('threat: a malicious node', (openWorld) => {
     await node.complete(order);
     expect((await client.outcome(jobId)).job?.end).to.equal(JobEnd.SUCCEEDED);
     expect((await earnings(world, thief)).settledJobs).to.equal(0n);
+  });
+
+  /** Acknowledges attempts that nobody gave it, as long as it is read. */
+  async function makeUp(liar: WorkNode) {
+    const said = { count: 0, isOver: false };
+    const opened = liar.openWork(
+      (async function* () {
+        try {
+          for (;;) {
+            const attemptId = `a-${said.count++}`;
+            yield create(WorkRequestSchema, {
+              kind: { case: 'acknowledgement', value: { attemptId } },
+            });
+          }
+        } finally {
+          said.isOver = true;
+        }
+      })(),
+    );
+    return { said, answers: opened[Symbol.asyncIterator]() };
+  }
+
+  it('keeps no other waiting with acknowledgements of what it was never given', async () => {
+    const [client, node, liar] = [await world.client(), await world.node(), await world.node()];
+    const { said, answers } = await makeUp(liar);
+    const reader = new AbortController();
+    const reading = (async () => {
+      while (!reader.signal.aborted) await answers.next();
+    })();
+    node.connect(1);
+    const { jobId } = await client.submit();
+    node.acknowledge(await node.nextOrder());
+    await client.until(jobId, ({ attempts }) => attempts?.[0]?.state === AttemptState.ACKNOWLEDGED);
+    reader.abort();
+    await reading;
+    await answers.return?.();
+    expect(said.count).to.be.greaterThan(0);
+  });
+
+  it('fills no memory with what it is sent and does not read', async () => {
+    const { said, answers } = await makeUp(await world.node());
+    await answers.next();
+    while (!said.isOver) await new Promise((resolve) => setImmediate(resolve));
+    // What was read in advance of the writing, beside what waits.
+    expect(said.count).to.be.lessThan(MAX_UNSENT + 1_000);
+    await expectRefusal(answers.next(), 'UNAVAILABLE', 'WORK_UNREAD');
   });
 });

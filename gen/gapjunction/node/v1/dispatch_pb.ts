@@ -356,7 +356,7 @@ export const DispatchService: GenService<{
    * Errors, by reason: SUPERSEDED (ABORTED): the node opened a newer stream, here or at another replica.
    * ORDER_UNACKNOWLEDGED (UNAVAILABLE): an order was not acknowledged in time, and none is sent until the node
    * opens another stream. REPLICA_STOOD_STILL (UNAVAILABLE): what this replica knew of the node is too old;
-   * open another stream, at any replica.
+   * open another stream, at any replica. WORK_UNREAD (UNAVAILABLE): the node does not read what it is sent.
    *
    * @generated from rpc gapjunction.node.v1.DispatchService.Work
    */
