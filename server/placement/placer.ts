@@ -20,6 +20,9 @@ const MAX_BATCH = 32;
 /** Jobs read beyond the free slots, so that a few that wait for another node do not hold up the rest. */
 const EXTRA_JOBS = 32;
 
+/** Broken jobs that are told of once each; beyond so many they are told of again. */
+const MAX_TOLD = 1_000;
+
 export interface PlacerOptions {
   readonly store: Store;
   readonly streams: WorkStreams;
@@ -49,6 +52,8 @@ export class Placer {
   #isWoken = false;
   #isQueueEmpty = false;
   readonly #passedOver = new PassedOver();
+  /** Broken jobs that the log has. */
+  readonly #toldOf = new Set<string>();
   #running: Promise<void> | null = null;
   #unsubscribe: () => void;
 
@@ -119,21 +124,19 @@ export class Placer {
           freeSlots,
           ...traits,
         }));
-        const all = assign(records, workers, { workingNodes, nowMs });
+        const { all, leased } = this.#leaseAll(records, {
+          assign: (some) => assign(some, workers, { workingNodes, nowMs }),
+          streamOf: (nodeId) => working.find(({ node }) => node.nodeId === nodeId)!,
+          nowMs,
+        });
         this.#passedOver.learn(looks, {
           placed: new Set(all.map(({ job }) => job.jobId)),
           passedOver: passedOver(jobs, all, free),
         });
-        const assignments = all.slice(0, MAX_BATCH);
-        const leased = assignments.flatMap((assignment) => {
-          const record = records.find(({ job }) => job === assignment.job)!;
-          const stream = working.find(({ node }) => node.nodeId === assignment.nodeId)!;
-          const lease = this.#lease(record, assignment, stream, nowMs);
-          if (lease === null) return [];
-          taken.push({ stream, attemptId: lease.attemptId });
-          stream.take(lease.attemptId);
-          return [lease];
-        });
+        for (const { stream, attemptId } of leased) {
+          taken.push({ stream, attemptId });
+          stream.take(attemptId);
+        }
         if (leased.length < waitingJobs) this.#isQueueEmpty = false;
         if (leased.length > 0) await insertLeases(em, leased, this.#options.signer);
         const clientIds = leased.map(({ job }) => job.clientId).filter((one) => atQuota.has(one));
@@ -152,9 +155,49 @@ export class Placer {
     }
   }
 
+  /**
+   * Leases what was assigned, as much as one batch holds. A job that no order can be made of is left out, and
+   * its slot goes to the next: one that is broken must not hold up the others.
+   */
+  #leaseAll(
+    records: readonly JobRecord[],
+    batch: {
+      readonly assign: (some: readonly JobRecord[]) => readonly Assignment[];
+      readonly streamOf: (nodeId: string) => WorkStream;
+      readonly nowMs: number;
+    },
+  ): { readonly all: readonly Assignment[]; readonly leased: readonly Placed[] } {
+    let sound = records;
+    for (;;) {
+      const all = batch.assign(sound);
+      const broken = new Set<Assignment['job']>();
+      const leased: Placed[] = [];
+      for (const { job, nodeId } of all.slice(0, MAX_BATCH)) {
+        const record = sound.find((one) => one.job === job)!;
+        try {
+          const lease = this.#lease(record, nodeId, batch.streamOf(nodeId), batch.nowMs);
+          if (lease !== null) leased.push(lease);
+        } catch (cause) {
+          broken.add(job);
+          this.#tellOnce(job.jobId, cause);
+        }
+      }
+      if (broken.size === 0) return { all, leased };
+      sound = sound.filter(({ job }) => !broken.has(job));
+    }
+  }
+
+  /** It comes up with each batch, until it is cancelled or ends QUEUE_TIMEOUT. */
+  #tellOnce(jobId: string, cause: unknown): void {
+    if (this.#toldOf.has(jobId)) return;
+    if (this.#toldOf.size >= MAX_TOLD) this.#toldOf.clear();
+    this.#toldOf.add(jobId);
+    this.#options.onError(`ordering the job '${jobId}', which is passed over`, cause);
+  }
+
   #lease(
     { job, terms }: JobRecord,
-    { nodeId }: Assignment,
+    nodeId: string,
     stream: WorkStream,
     nowMs: number,
   ): Placed | null {
