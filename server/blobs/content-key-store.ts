@@ -42,7 +42,8 @@ const LONGEST_TRANSACTION_MS = 60_000;
 /**
  * Rewrites the table of keys where one was deleted and the last rewriting is `leastIntervalMs` ago, or more
  * where it took long (some 0.2 s for 100,000 keys). Answers whether it did. Throws where others keep the
- * table locked for half a second.
+ * table locked for half a second, as a backup does as long as it takes; that counts as a rewriting: everybody
+ * waited as long.
  *
  * What the database wrote ahead has the key still: on PGlite that is dropped here; PostgreSQL drops it in
  * its own time (docs/operations.md).
@@ -51,12 +52,18 @@ export async function rewriteKeys(
   store: Store,
   { leastIntervalMs }: { readonly leastIntervalMs: number },
 ): Promise<boolean> {
-  const rewrote = await store.transaction((em) => rewriteWhenDue(em, leastIntervalMs));
-  if (rewrote && store.kind === 'pglite') await dropWrittenAhead(store);
-  return rewrote;
+  const tried = await store.transaction((em) => rewriteWhenDue(em, leastIntervalMs));
+  if (tried.kind === 'failed') throw tried.cause;
+  if (tried.kind === 'rewritten' && store.kind === 'pglite') await dropWrittenAhead(store);
+  return tried.kind === 'rewritten';
 }
 
-async function rewriteWhenDue(em: EntityManager, leastIntervalMs: number): Promise<boolean> {
+type Tried =
+  | { readonly kind: 'not-due' }
+  | { readonly kind: 'rewritten' }
+  | { readonly kind: 'failed'; readonly cause: unknown };
+
+async function rewriteWhenDue(em: EntityManager, leastIntervalMs: number): Promise<Tried> {
   // Whoever else rewrites at this moment does it for all.
   const due = await query<{ now_ms: string }>(
     em,
@@ -65,19 +72,29 @@ async function rewriteWhenDue(em: EntityManager, leastIntervalMs: number): Promi
         and exists (select from content_key_end) for update skip locked`,
     [leastIntervalMs, REST_PER_REWRITING],
   );
-  if (due[0] === undefined) return false;
+  if (due[0] === undefined) return { kind: 'not-due' };
   const beganMs = Number(due[0].now_ms);
-  await query(em, `delete from content_key_end where ended_ms < $1`, [
-    beganMs - LONGEST_TRANSACTION_MS,
-  ]);
-  await query(em, `select set_config('lock_timeout', $1, true)`, [String(LOCK_TIMEOUT_MS)]);
-  await query(em, `cluster content_key using content_key_pkey`);
+  // Behind a savepoint: what comes of it, the time that it took is written.
+  const tried = await em
+    .transactional((inner) => rewrite(inner, beganMs))
+    .then(
+      (): Tried => ({ kind: 'rewritten' }),
+      (cause: unknown): Tried => ({ kind: 'failed', cause }),
+    );
   await query(
     em,
     `update content_key_rewriting set rewritten_ms = $1::bigint, took_ms = gap_junction_now_ms() - $1::bigint`,
     [beganMs],
   );
-  return true;
+  return tried;
+}
+
+async function rewrite(em: EntityManager, beganMs: number): Promise<void> {
+  await query(em, `delete from content_key_end where ended_ms < $1`, [
+    beganMs - LONGEST_TRANSACTION_MS,
+  ]);
+  await query(em, `select set_config('lock_timeout', $1, true)`, [String(LOCK_TIMEOUT_MS)]);
+  await query(em, `cluster content_key using content_key_pkey`);
 }
 
 /** Segments that are not needed any more would be kept to be written over, with all that is in them. */

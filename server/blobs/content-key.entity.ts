@@ -28,7 +28,7 @@ export const ContentKeyEndSchema = defineEntity({
 export class ContentKeyEnd extends ContentKeyEndSchema.class {}
 ContentKeyEndSchema.setClass(ContentKeyEnd);
 
-/** When the table was rewritten last, by any replica. One row. */
+/** When any replica last began to rewrite the table, and how long that took, done or not. One row. */
 export const ContentKeyRewritingSchema = defineEntity({
   name: 'ContentKeyRewriting',
   tableName: 'content_key_rewriting',

@@ -110,6 +110,20 @@ whenAll('erasing a blob while another comes to use it', () => {
     expect(ends?.count).to.be.greaterThan(0);
   });
 
+  it('lets everybody at the keys while a backup reads them: it waits for its lock once in minutes', async () => {
+    await store.read((em) =>
+      query(em, 'update content_key_rewriting set rewritten_ms = 0, took_ms = 0'),
+    );
+    const { digest } = await unusedBlob();
+    await eraseUnused(store, { limit: 1, digest });
+    const rewrite = () => rewriteKeys(store, { leastIntervalMs: 0 });
+    await store.transaction(async (backup) => {
+      await query(backup, 'lock table content_key in access share mode');
+      expect(await rewrite().catch(String)).to.contain('lock timeout');
+      expect(await rewrite()).to.equal(false);
+    });
+  });
+
   it('loses to a use that comes between its look and its erasure, and does no harm', async () => {
     const rounds = Array.from({ length: 40 }, async (_, round) => {
       const { bytes, digest } = await unusedBlob();
