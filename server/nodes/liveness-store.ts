@@ -208,11 +208,13 @@ export async function recordBeats(
     resident_memory_bytes: String(beat.residentMemoryBytes),
     fuel_since_start: String(beat.fuelSinceStart),
   }));
-  // Where another replica heard the node later, its time stays.
+  // Where another replica heard the node later, its time stays, and what it granted the node with it.
   await query(
     em,
     `update node set last_beat_ms = greatest(last_beat_ms, now_ms - b.age_ms),
-       lost_period_ms = b.lost_period_ms, slots = b.slots,
+       lost_period_ms = case when now_ms - b.age_ms < last_beat_ms then node.lost_period_ms
+         else b.lost_period_ms end,
+       slots = b.slots,
        agent_version = b.agent_version, engine_version = b.engine_version,
        resident_memory_bytes = b.resident_memory_bytes, fuel_since_start = b.fuel_since_start
      from gap_junction_now_ms() as now_ms, jsonb_to_recordset($1::jsonb) as b (

@@ -94,6 +94,18 @@ onEachStore('a fleet over two replicas', (store) => {
     for (const end of ends) end();
   });
 
+  it('grants a node what the later of two replicas granted, whichever writes last: it is not lost before its time', async () => {
+    const nodeId = await node('Heard twice');
+    await there.know(nodeId);
+    await claim(here, nodeId);
+    here.heard(nodeId, { ...beat(), grantedIntervalMs: 15_000 });
+    world.clock.advance(100);
+    there.heard(nodeId, { ...beat(), grantedIntervalMs: 60_000 });
+    await there.flush();
+    await here.flush();
+    expect((await stored(nodeId))?.lostPeriodMs).to.equal(4 * 60_000);
+  });
+
   it('gives no work to a node from the moment on that the other cordons it, where it is connected', async () => {
     const nodeId = await node('Cordoned elsewhere');
     await there.know(nodeId);
