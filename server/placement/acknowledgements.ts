@@ -1,10 +1,13 @@
 import { saveJobs, type JobChange } from '../jobs/job-store.ts';
 import { apply, currentAttempt, type Job } from '../jobs/jobs.ts';
 import type { Clock } from '../clock.ts';
+import { RpcError } from '../rpc/error.ts';
 import type { Store } from '../store/store.ts';
+import { giveTimeToAcknowledge } from './acknowledgement-store.ts';
 import { GroupCommit } from './group-commit.ts';
 import { lockJobsOfAttempts } from './lease-store.ts';
 import type { Leases } from './leases.ts';
+import { ACKNOWLEDGE_MS } from './placer.ts';
 
 export interface Acknowledgement {
   readonly nodeId: string;
@@ -25,19 +28,41 @@ export type AcknowledgementVerdict =
  */
 const WRITE_AFTER_MS = 20;
 
-interface Waiting extends Acknowledgement {
-  readonly resolve: (verdict: Promise<AcknowledgementVerdict> | AcknowledgementVerdict) => void;
+/** What the database did not take is tried again so much later, until it does. */
+const RETRY_AFTER_MS = 500;
+
+/** As many orders are on their way at most: those of a large fleet. Of nodes that make them up, no more are kept. */
+const MAX_KEPT = 100_000;
+
+/** Later it may be written: the database is away, or full, or two transactions met. */
+const PASSING: ReadonlySet<string> = new Set(['UNAVAILABLE', 'RESOURCE_EXHAUSTED', 'ABORTED']);
+
+interface Said extends Acknowledgement {
+  /** It came while the database was away: it is not too late, however late that was. */
+  readonly isKept: boolean;
 }
 
-/** Writes what nodes acknowledge, with the signatures of the orders, many in one transaction. */
+interface Waiting extends Said {
+  readonly resolve: (verdict: Promise<AcknowledgementVerdict> | AcknowledgementVerdict) => void;
+  readonly reject: (cause: unknown) => void;
+}
+
+/**
+ * Writes what nodes acknowledge, with the signatures of the orders, many in one transaction. What the database
+ * cannot take is kept and written when it can: an outage of ours re-runs no job.
+ */
 export class Acknowledgements {
   readonly #clock: Clock;
   /** By attempt, not written yet. */
   readonly #waiting = new Map<string, Waiting>();
   #stopTimer: (() => void) | null = null;
+  /** What the database did not take. */
+  readonly #kept: Waiting[] = [];
+  #stopRetry: (() => void) | null = null;
+  #isClosed = false;
   readonly #store: Store;
   readonly #leases: Leases;
-  readonly #commits: GroupCommit<Acknowledgement, AcknowledgementVerdict>;
+  readonly #commits: GroupCommit<Said, AcknowledgementVerdict>;
 
   constructor({
     store,
@@ -59,11 +84,12 @@ export class Acknowledgements {
     const earlier = this.#waiting.get(attemptId);
     // Said by another node than before, it is judged apart.
     if (earlier !== undefined && earlier.nodeId !== nodeId)
-      return this.#commits.add(acknowledgement);
-    const { promise, resolve } = Promise.withResolvers<AcknowledgementVerdict>();
+      return this.#commits.add({ ...acknowledgement, isKept: false });
+    const { promise, resolve, reject } = Promise.withResolvers<AcknowledgementVerdict>();
     earlier?.resolve(promise);
     const orderSignature = acknowledgement.orderSignature ?? earlier?.orderSignature ?? null;
-    this.#waiting.set(attemptId, { ...acknowledgement, orderSignature, resolve });
+    const said = { ...acknowledgement, orderSignature, isKept: false };
+    this.#waiting.set(attemptId, { ...said, resolve, reject });
     this.#stopTimer ??= this.#clock.after(WRITE_AFTER_MS, () => this.flush());
     return promise;
   }
@@ -72,15 +98,36 @@ export class Acknowledgements {
   flush(): void {
     this.#stopTimer?.();
     this.#stopTimer = null;
-    for (const { resolve, ...acknowledgement } of this.#waiting.values()) {
-      resolve(this.#commits.add(acknowledgement));
-    }
+    for (const waiting of this.#waiting.values()) void this.#commit(waiting);
     this.#waiting.clear();
+  }
+
+  async #commit(waiting: Waiting): Promise<void> {
+    try {
+      waiting.resolve(await this.#commits.add(waiting));
+    } catch (cause) {
+      const mayKeep = !this.#isClosed && this.#kept.length < MAX_KEPT;
+      if (mayKeep && isPassing(cause)) this.#keep(waiting);
+      else waiting.reject(cause);
+    }
+  }
+
+  #keep(waiting: Waiting): void {
+    this.#kept.push({ ...waiting, isKept: true });
+    this.#stopRetry ??= this.#clock.after(RETRY_AFTER_MS, () => this.#retry());
+  }
+
+  #retry(): void {
+    this.#stopRetry?.();
+    this.#stopRetry = null;
+    for (const waiting of this.#kept.splice(0)) void this.#commit(waiting);
   }
 
   /** Writes what waits, so that no other replica sends those orders again. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.flush();
+    this.#retry();
     await this.#commits.settled();
   }
 
@@ -97,8 +144,14 @@ export class Acknowledgements {
     waiting.resolve({ kind: 'held', cancelRequested: false });
   }
 
-  async #write(batch: readonly Acknowledgement[]): Promise<readonly AcknowledgementVerdict[]> {
+  async #write(batch: readonly Said[]): Promise<readonly AcknowledgementVerdict[]> {
     const { changes, verdicts, passedOver } = await this.#store.transaction(async (em) => {
+      const kept = batch.filter(({ isKept }) => isKept).map(({ attemptId }) => attemptId);
+      if (kept.length > 0) {
+        // All that the batch locks at once, in order.
+        await lockJobsOfAttempts(em, batch);
+        await giveTimeToAcknowledge(em, { attemptIds: kept, acknowledgeMs: ACKNOWLEDGE_MS });
+      }
       const { records, nowMs } = await lockJobsOfAttempts(em, batch);
       const byAttempt = new Map(
         records.flatMap(({ job }) => {
@@ -132,6 +185,10 @@ export class Acknowledgements {
     this.#leases.announce([...changes.map(({ job }) => job), ...passedOver]);
     return verdicts;
   }
+}
+
+function isPassing(cause: unknown): boolean {
+  return cause instanceof RpcError && PASSING.has(cause.code);
 }
 
 /** Its receipt was faster. */

@@ -134,6 +134,7 @@ export async function openPlacement(options: PlacementOptions): Promise<Placemen
   await leases.load();
   const sweep = new Sweep({
     store,
+    clock,
     leases,
     dispatch,
     placer,

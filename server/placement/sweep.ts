@@ -2,14 +2,17 @@
 // number of replicas may sweep at once: whatever a sweep finds is judged again under the job's lock.
 import { jobTopic, type Announcements } from '../jobs/announcements.ts';
 import { liveNodes } from '../nodes/liveness-store.ts';
+import type { Clock } from '../clock.ts';
+import { RpcError } from '../rpc/error.ts';
 import type { Store } from '../store/store.ts';
+import { giveTimeAfterOutage } from './acknowledgement-store.ts';
 import type { Dispatch } from './dispatch.ts';
 import { readOpenLeases, type OpenLease } from './lease-store.ts';
 import type { Leases } from './leases.ts';
-import type { Placer } from './placer.ts';
+import { ACKNOWLEDGE_MS, type Placer } from './placer.ts';
 import { writeProgress } from './progress-store.ts';
 import type { SettlementSigning } from './settlement-signing.ts';
-import { readDue } from './sweep-store.ts';
+import { readDue, type Due } from './sweep-store.ts';
 
 /** A missed acknowledgement is noticed at most so late. */
 export const SWEEP_INTERVAL_MS = 1_000;
@@ -23,11 +26,15 @@ const MAX_PROGRESS_BATCH = 200;
 /** What announcements would have told is looked at so often, in case that one was lost. */
 const SWEEPS_BETWEEN_LOOKS = 5;
 
+/** A database that answers so late was away as well: others wait for its answers, too. */
+const SLOW_ANSWER_MS = 2_000;
+
 /** How many sweeps pass between two looks at what is rarely wrong: unsigned settlements, forgotten nodes. */
 const SWEEPS_BETWEEN_HEALINGS = 10;
 
 export interface SweepOptions {
   readonly store: Store;
+  readonly clock: Pick<Clock, 'now'>;
   readonly leases: Leases;
   readonly dispatch: Dispatch;
   readonly placer: Placer;
@@ -45,6 +52,10 @@ export interface SweepOptions {
 export class Sweep {
   readonly #options: SweepOptions;
   #sweeps = 0;
+  /** The database was away since this time of its own; what nodes acknowledged since may wait to be written. */
+  #awaySinceMs: number | null = null;
+  /** When it answered last. */
+  #answeredMs = 0;
   #running: Promise<void> | null = null;
 
   constructor(options: SweepOptions) {
@@ -54,7 +65,10 @@ export class Sweep {
   /** One sweep, unless one is running. */
   run(): Promise<void> {
     this.#running ??= this.#sweep()
-      .catch((cause: unknown) => this.#options.onError('sweeping leases', cause))
+      .catch((cause: unknown) => {
+        if (isOutage(cause)) this.#awaySinceMs ??= this.#answeredMs;
+        this.#options.onError('sweeping leases', cause);
+      })
       .finally(() => {
         this.#running = null;
       });
@@ -66,8 +80,8 @@ export class Sweep {
   }
 
   async #sweep(): Promise<void> {
-    const { store, leases, dispatch, placer } = this.#options;
-    const due = await store.read((em) => readDue(em));
+    const { leases, dispatch, placer } = this.#options;
+    const due = await this.#readDue();
     const { nowMs, overdue, toCancel, overdueJobs } = due;
     const untilMs = Math.max(this.#options.grace.untilMs, due.graceUntilMs);
     await leases.expire(overdue.filter((lease) => this.#mayEnd(lease, nowMs, untilMs)));
@@ -78,6 +92,26 @@ export class Sweep {
     if (sweep % SWEEPS_BETWEEN_LOOKS === 0) await this.#look();
     if (sweep % SWEEPS_BETWEEN_HEALINGS === 0) await this.#heal(nowMs < untilMs);
     placer.wake();
+  }
+
+  /** After an outage, orders have their time to be acknowledged once more before they are given to others. */
+  async #readDue(): Promise<Due> {
+    const { store, clock } = this.#options;
+    const askedMs = clock.now();
+    const due = await store.read((em) => readDue(em));
+    if (clock.now() - askedMs > SLOW_ANSWER_MS) this.#awaySinceMs ??= this.#answeredMs;
+    const sinceMs = this.#awaySinceMs;
+    if (sinceMs === null) {
+      this.#answeredMs = due.nowMs;
+      return due;
+    }
+    await store.transaction((em) =>
+      giveTimeAfterOutage(em, { sinceMs, acknowledgeMs: ACKNOWLEDGE_MS }),
+    );
+    const after = await store.read((em) => readDue(em));
+    this.#awaySinceMs = null;
+    this.#answeredMs = after.nowMs;
+    return after;
   }
 
   async #writeProgress(): Promise<void> {
@@ -121,4 +155,12 @@ export class Sweep {
     if (nowMs >= untilMs) return true;
     return !isAcknowledged && leasedMs >= this.#options.grace.startedMs;
   }
+}
+
+/** The database is away, or takes nothing. */
+function isOutage(cause: unknown): boolean {
+  return (
+    cause instanceof RpcError &&
+    (cause.code === 'UNAVAILABLE' || cause.code === 'RESOURCE_EXHAUSTED')
+  );
 }
