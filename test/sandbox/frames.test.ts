@@ -4,7 +4,12 @@ import { Writable } from 'node:stream';
 import { FrameError, FrameReader, writeFrame } from '../../sandbox/engine/frames.ts';
 import { endedWithout } from '../../sandbox/engine/guest-run.ts';
 import type { GuestOutcome } from '../../sandbox/engine/guest-run.ts';
-import { outcomeFrame, readOutcome } from '../../sandbox/engine/messages.ts';
+import {
+  FrameKind,
+  outcomeFrame,
+  readOutcome,
+  readProgress,
+} from '../../sandbox/engine/messages.ts';
 import { specOf } from './guests.ts';
 
 /** The bytes that a frame has on the pipe. */
@@ -123,4 +128,13 @@ describe('an outcome from a sandbox that was taken over', () => {
       expect(() => read(lie)).to.throw(FrameError);
     });
   }
+
+  it('comes after progress that stays within what the guest may burn', () => {
+    const progress = (fuel: unknown) =>
+      readProgress({ kind: FrameKind.PROGRESS, header: { fuel }, body: new Uint8Array() }, spec);
+    expect(progress(String(spec.limits.fuel))).to.equal(spec.limits.fuel);
+    for (const fuel of [String(spec.limits.fuel + 1n), '-1', 7, undefined]) {
+      expect(() => progress(fuel), String(fuel)).to.throw(FrameError);
+    }
+  });
 });
