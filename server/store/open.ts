@@ -14,6 +14,7 @@ import {
   START_LOCK,
   takeAdvisoryLock,
 } from './advisory-lock.ts';
+import { ANSWER_TIMEOUT_MS, AnswerBound } from './answer-bound.ts';
 import { DiskRoom, freeBytesAt } from './disk-room.ts';
 import { entities } from './entities.ts';
 import { expectedFailure } from './failure.ts';
@@ -38,6 +39,8 @@ export interface OpenOptions {
   readonly onLockLost?: (cause: unknown) => void;
   /** The dump of a PGlite with these tables, for a new store: skips its slow first start. */
   readonly template?: Blob;
+  /** How long PostgreSQL may take to answer a statement: ANSWER_TIMEOUT_MS unless told. */
+  readonly answerTimeoutMs?: number;
   /** Of the disk of a folder, in place of asking the file system. */
   readonly freeBytes?: () => Promise<number>;
 }
@@ -57,6 +60,8 @@ const SESSION = {
   /** A replica that stands still in a transaction must not hold its rows for longer: others need them. */
   idle_in_transaction_session_timeout: 10_000,
   keepAlive: true,
+  /** Cut off without a word, a session ends in 25 s at the database as well, and its locks with it. */
+  options: '-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3',
 } as const;
 
 const INT8 = 20;
@@ -150,15 +155,24 @@ async function openPglite(
 
 async function openPostgresql(
   url: string,
-  { clock, exclusive, onLockLost }: OpenOptions,
+  { clock, exclusive, onLockLost, answerTimeoutMs = ANSWER_TIMEOUT_MS }: OpenOptions,
   stops: Stops,
 ): Promise<OpenStore> {
+  const answers = new AnswerBound(clock, answerTimeoutMs);
   const orm = await MikroORM.init({
     ...ormOptions,
     driver: PostgreSqlDriver,
     clientUrl: url,
     pool: { min: 0, max: MAX_POSTGRESQL_CONNECTIONS },
-    driverOptions: { onPoolCreated: prepareStatements, ...SESSION },
+    driverOptions: {
+      onPoolCreated: (
+        pool: Parameters<typeof prepareStatements>[0] & Parameters<AnswerBound['apply']>[0],
+      ) => {
+        prepareStatements(pool);
+        answers.apply(pool);
+      },
+      ...SESSION,
+    },
   } as Partial<Options>);
   stops.add(() => orm.close(true));
   const em = entityManager(orm);
@@ -175,7 +189,7 @@ async function openPostgresql(
     }
   };
   // Replicas that start together must not run one migration twice.
-  await under(MIGRATION_LOCK, () => orm.migrator.up());
+  await under(MIGRATION_LOCK, () => answers.without(() => orm.migrator.up()));
   return {
     ...storeOf(orm, 'postgresql', stops),
     alone: (work) => under(START_LOCK, work),
