@@ -13,6 +13,7 @@ import { ensureFirstOperator } from './clients/first-operator.ts';
 import type { Clock } from './clock.ts';
 import type { ServerConfig } from './config.ts';
 import { failureLog } from './failure-log.ts';
+import { jobLog } from './jobs/job-log.ts';
 import { startIdentity } from './identity.ts';
 import { healthService } from './rpc/health.ts';
 import { enrolmentLimit } from './rpc/limits.ts';
@@ -156,7 +157,7 @@ export async function startServer(
     };
     const identity = await startIdentity(parts);
     ({ fleet } = identity);
-    const work = await startWork({ ...parts, fleet, observer: metrics });
+    const work = await startWork({ ...parts, fleet, observer: { ...metrics, step: jobLog(log) } });
 
     const services = [
       ...identity.services,

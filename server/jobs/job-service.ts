@@ -123,7 +123,11 @@ export function jobService(deps: JobServiceDeps): ServiceImplementation {
         quota: deps.quota ?? DEFAULT_QUOTA,
       };
       const { record, isNew } = await store.transaction((em) => submitJob(em, blobs, submission));
-      if (isNew) announcements.publish(QUEUE_TOPIC);
+      if (isNew) {
+        announcements.publish(QUEUE_TOPIC);
+        const { jobId } = record.job;
+        observer.step({ kind: 'submitted', requestId: context.requestId, jobId, clientId });
+      }
       return { job: message(record) };
     },
 
@@ -176,7 +180,11 @@ export function jobService(deps: JobServiceDeps): ServiceImplementation {
         cancelJob(em, blobs, { clientId, jobId }),
       );
       if (isNew) announcements.publish(jobTopic(jobId));
-      if (isNew && record.job.state.kind === 'ended') observer.jobEnded(record.job.state.end);
+      if (isNew && record.job.state.kind === 'ended') {
+        const { end } = record.job.state;
+        observer.jobEnded(end);
+        observer.step({ kind: 'ended', jobId, end });
+      }
       // Also a repeated cancel is told to the node once more.
       const attempt = currentAttempt(record.job);
       if (attempt !== null) announcements.publish(nodeTopic(attempt.nodeId));

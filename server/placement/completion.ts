@@ -105,10 +105,17 @@ export class Completion {
 
   #observe({ job, pay }: Completed): void {
     const { observer } = this.#options;
+    const { jobId, state } = job;
     const last = job.attempts.at(-1);
-    if (last?.state.kind === 'failed') observer.attemptFailed(last.state.failure);
-    if (job.state.kind === 'settling' || job.state.kind === 'ended') {
-      observer.jobEnded(job.state.end);
+    if (last?.state.kind === 'failed') {
+      const { attemptId, nodeId } = last;
+      const { failure } = last.state;
+      observer.attemptFailed(failure);
+      observer.step({ kind: 'attempt-failed', jobId, attemptId, nodeId, failure });
+    }
+    if (state.kind === 'settling' || state.kind === 'ended') {
+      observer.jobEnded(state.end);
+      observer.step({ kind: 'ended', jobId, end: state.end });
     }
     if (pay !== null) observer.fuelSettled(pay.fuel);
   }

@@ -101,10 +101,13 @@ export class Leases {
   }
 
   /** The node is told to stop what nobody will pay for, by us or by the replica that it is connected to. */
-  #forget({ nodeId, attemptId }: HeldAttempt, { attempts }: Job): void {
+  #forget({ nodeId, attemptId }: HeldAttempt, { jobId, attempts }: Job): void {
     const state = attempts.find((attempt) => attempt.attemptId === attemptId)?.state;
     const failure = state?.kind === 'failed' ? state.failure : null;
-    if (failure !== null) this.#observer.attemptFailed(failure);
+    if (failure !== null) {
+      this.#observer.attemptFailed(failure);
+      this.#observer.step({ kind: 'attempt-failed', jobId, attemptId, nodeId, failure });
+    }
     const stream = this.#streams.of(nodeId);
     if (stream !== null) endOnStream(stream, attemptId, failure);
     this.#announcements.publish(nodeTopic(nodeId));
@@ -128,8 +131,10 @@ export class Leases {
   }
 
   #observe(changed: readonly Job[]): void {
-    for (const { state } of changed) {
-      if (state.kind === 'ended') this.#observer.jobEnded(state.end);
+    for (const { jobId, state } of changed) {
+      if (state.kind !== 'ended') continue;
+      this.#observer.jobEnded(state.end);
+      this.#observer.step({ kind: 'ended', jobId, end: state.end });
     }
   }
 

@@ -101,6 +101,7 @@ export async function openPlacement(options: PlacementOptions): Promise<Placemen
     transferGraceMs: options.transferGraceMs ?? DEFAULT_TRANSFER_GRACE_MS,
     jobsInFlight: options.jobsInFlight ?? DEFAULT_QUOTA.jobsInFlight,
     newAttemptId: () => makeId('a', options.random),
+    observer,
     onError,
   });
   const acknowledgements = new Acknowledgements({ store, leases, clock });

@@ -1,5 +1,6 @@
 import type { Announcements } from '../jobs/announcements.ts';
 import { QUEUE_TOPIC, workTopic } from '../jobs/announcements.ts';
+import type { JobObserver } from '../jobs/job-observer.ts';
 import type { JobRecord } from '../jobs/job-record.ts';
 import { apply } from '../jobs/jobs.ts';
 import { PassedOver } from '../jobs/passed-over.ts';
@@ -38,6 +39,7 @@ export interface PlacerOptions {
   /** Jobs that one client may have in flight, where it has no quota of its own. */
   readonly jobsInFlight: number;
   readonly newAttemptId: () => string;
+  readonly observer: Pick<JobObserver, 'step'>;
   /** A failure in the background, for the log. */
   readonly onError: (doing: string, cause: unknown) => void;
 }
@@ -237,8 +239,10 @@ export class Placer {
   }
 
   async #sendOrder({ stream, attemptId, orderPayload, ...rest }: Placed): Promise<void> {
-    const { sender, signer, announcements } = this.#options;
-    const { inputDigest, inputBytes, requestId } = rest;
+    const { sender, signer, announcements, observer } = this.#options;
+    const { inputDigest, inputBytes, requestId, job } = rest;
+    const { nodeId } = stream.node;
+    observer.step({ kind: 'ordered', requestId, jobId: job.jobId, attemptId, nodeId });
     const payload = { payload: orderPayload, keyId: signer.keyId };
     await sender.send(stream, { attemptId, ...payload, inputDigest, inputBytes, requestId });
     // It ended meanwhile: where its node has a newer one, that one sends the order.

@@ -30,6 +30,7 @@ import { createBlobs, type Blobs } from '../../server/blobs/blobs.ts';
 import { contentsInFiles } from '../../server/blobs/contents-in-files.ts';
 import { type Clock, systemClock } from '../../server/clock.ts';
 import type { Announcements } from '../../server/jobs/announcements.ts';
+import { NOBODY, type JobObserver, type JobStep } from '../../server/jobs/job-observer.ts';
 import { jobService } from '../../server/jobs/job-service.ts';
 import { DEFAULT_OUTPUT_RETENTION_MS, Retention } from '../../server/jobs/retention.ts';
 import { ModuleCheck } from '../../server/jobs/module-check.ts';
@@ -108,6 +109,9 @@ export class WorkWorld {
   readonly announcements: Announcements = this.announcementBus.connect();
   /** What went wrong in the background, for a test that wants it so. */
   readonly failures: { readonly doing: string; readonly cause: unknown }[] = [];
+  /** Of all jobs, since the last reset, as an operator's log has them. */
+  readonly steps: JobStep[] = [];
+  readonly #observer: JobObserver = { ...NOBODY, step: (step) => this.steps.push(step) };
   placement: Placement;
   #signer: Signer;
   readonly #moduleCheck: ModuleCheck;
@@ -153,6 +157,7 @@ export class WorkWorld {
       announcements: this.announcements,
       clock,
       random: randomBytes,
+      observer: this.#observer,
       tariff: {
         price: DEFAULT_PRICE,
         bounds: { defaults: DEFAULT_LIMITS, most: MAX_LIMITS },
@@ -216,6 +221,7 @@ export class WorkWorld {
       isolationSecret: new Uint8Array(32),
       isRevoked: (serial) => this.revokedSerials.has(serial),
       lostPeriodMs: LOST_PERIOD_MS,
+      observer: this.#observer,
       onError: (doing, cause) => this.failures.push({ doing, cause }),
     });
   }
@@ -266,6 +272,7 @@ export class WorkWorld {
     for (const node of this.#nodes.splice(0)) await node.disconnect();
     this.fleet.live.clear();
     this.failures.length = 0;
+    this.steps.length = 0;
     await this.store.transaction((em) =>
       query(em, 'truncate job, attempt, bill, client_queue, client_fuel_minute'),
     );
