@@ -146,7 +146,7 @@ export async function giveUpStale(em: EntityManager, partialUploadMs: number): P
   const rows = await query(
     em,
     `with gone as (
-       delete from blob_upload where last_byte_ms < gap_junction_now_ms() - $1::bigint returning content_id
+       delete from blob_upload where last_byte_ms < (select gap_junction_now_ms() - $1::bigint) returning content_id
      ), keys as (
        delete from content_key where key_id in (select content_id from gone)
      ) insert into blob_erasure (content_id) select content_id from gone returning content_id`,

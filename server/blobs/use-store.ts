@@ -207,7 +207,7 @@ export async function deleteUnnamed(
     em,
     `delete from blob_use u using (
        select client_id, digest, holder_kind, holder_id from blob_use
-        where holder_kind = 'client' and since_ms < gap_junction_now_ms() - $1::bigint
+        where holder_kind = 'client' and since_ms < (select gap_junction_now_ms() - $1::bigint)
         order by since_ms limit $2 for update skip locked
      ) d
       where u.client_id = d.client_id and u.digest = d.digest and u.holder_kind = d.holder_kind

@@ -15,7 +15,7 @@ export async function openEnrolment(
   await query(
     em,
     `delete from enrolment where state_digest in (
-       select state_digest from enrolment where expires_ms <= gap_junction_now_ms() limit $1::int)`,
+       select state_digest from enrolment where expires_ms <= (select gap_junction_now_ms()) limit $1::int)`,
     [SWEPT_PER_START],
   );
   const [row] = await query<{ expires_ms: string }>(

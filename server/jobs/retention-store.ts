@@ -48,7 +48,7 @@ export async function giveUpOverdue(
   const due = await query<{ job_id: string }>(
     em,
     `select job_id from job
-      where state = 'ended' and erased_ms is null and ended_ms <= gap_junction_now_ms() - $1::bigint
+      where state = 'ended' and erased_ms is null and ended_ms <= (select gap_junction_now_ms() - $1::bigint)
       order by ended_ms limit $2 for update skip locked`,
     [outputRetentionMs, limit],
   );

@@ -237,16 +237,21 @@ export async function takeOrdersToResend(
 /** One sweep ends or stops at most so many jobs: as many as a statement writes in a few milliseconds. */
 const MAX_OVERDUE_JOBS = 100;
 
-/** The jobs that wait for too long, and those that run for too long and were not told so. */
+/**
+ * The jobs that wait for too long, and those that run for too long and were not told so: the end of their
+ * last wait, which has an index, is not after that of all their time.
+ */
 export async function readOverdueJobs(em: EntityManager): Promise<readonly string[]> {
   const rows = await query<{ job_id: string }>(
     em,
-    `(select job_id from job, gap_junction_now_ms() as now_ms
-       where state = 'queued' and queue_end_ms <= now_ms limit $1::int)
+    `(select job_id from job
+       where state = 'queued' and queue_end_ms <= (select gap_junction_now_ms())
+       order by queue_end_ms limit $1::int)
      union all
-     (select job_id from job, gap_junction_now_ms() as now_ms
-       where state = 'running' and cancel_reason is null
-         and submitted_ms + total_timeout_ms <= now_ms limit $1::int)`,
+     (select job_id from job
+       where state = 'running' and cancel_reason is null and queue_end_ms <= (select gap_junction_now_ms())
+         and submitted_ms + total_timeout_ms <= (select gap_junction_now_ms())
+       order by queue_end_ms limit $1::int)`,
     [MAX_OVERDUE_JOBS],
   );
   return rows.map(({ job_id }) => job_id);

@@ -49,8 +49,9 @@ export async function readAttemptNews(
     em,
     `select a.attempt_id, a.state, a.failure, j.cancel_reason is not null as cancel_requested
        from attempt a join job j on j.job_id = a.job_id
-      where a.node_id = $1 and (a.state in ('leased', 'acknowledged')
-        or a.attempt_id in (select jsonb_array_elements_text($2::jsonb)))`,
+      where a.node_id = $1 and a.attempt_id in (
+        select attempt_id from attempt where node_id = $1 and state in ('leased', 'acknowledged')
+        union select jsonb_array_elements_text($2::jsonb))`,
     [nodeId, JSON.stringify(attemptIds)],
   );
   return rows.map((row) => ({
