@@ -25,6 +25,7 @@ import type { ModuleCheck } from './module-check.ts';
 import type { Retention } from './retention.ts';
 import { findModule, insertModule, listModules } from './module-store.ts';
 import { priceJob, submitJob, type JobTariff } from './submission-store.ts';
+import { SubmissionTurns } from './submission-turns.ts';
 
 const SEED_BYTES = 32;
 
@@ -60,6 +61,7 @@ export function jobService(deps: JobServiceDeps): ServiceImplementation {
   }
 
   const checks = new CheckTurns<Module>();
+  const submissions = new SubmissionTurns();
 
   return implement(JobService, {
     async registerModule({ digest }, context) {
@@ -122,7 +124,9 @@ export function jobService(deps: JobServiceDeps): ServiceImplementation {
         tariff,
         quota: deps.quota ?? DEFAULT_QUOTA,
       };
-      const { record, isNew } = await store.transaction((em) => submitJob(em, blobs, submission));
+      const { record, isNew } = await submissions.take(clientId, context.signal, () =>
+        store.transaction((em) => submitJob(em, blobs, submission)),
+      );
       if (isNew) {
         announcements.publish(QUEUE_TOPIC);
         const { jobId } = record.job;
