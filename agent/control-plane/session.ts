@@ -2,7 +2,7 @@
 // a while in which the control plane can accept no beats: work goes on, and beats are tried anew.
 import type { Answer } from '#gen/gapjunction/node/v1/heartbeat_pb';
 import type { Order } from '#gen/gapjunction/node/v1/dispatch_pb';
-import { pause, type Clock, type RandomBytes } from '../clock.ts';
+import { pause, type Clock, type Random, type RandomBytes } from '../clock.ts';
 import type { NodeIdentity } from '../identity/identity.ts';
 import { beat, type BeatContent, type BeatsEnd } from './beats.ts';
 import type { Connection } from './connection.ts';
@@ -37,6 +37,7 @@ export interface SessionOptions {
   readonly connection: Connection;
   readonly identity: NodeIdentity;
   readonly clock: Clock;
+  readonly random: Random;
   readonly randomBytes: RandomBytes;
   readonly introduction: Introduction;
   readonly content: () => BeatContent;
@@ -51,10 +52,22 @@ export interface SessionOptions {
  * have what this one lacks.
  */
 const PATIENT_INTERVALS = 2;
-const UNHEARD_PAUSE_MS = 500;
+
+/**
+ * Between two tries to be heard: half a second at first, since most outages are restarts, then twice as long
+ * up to 4 s. A fleet that cannot be heard would otherwise send each replica thirty times its beats.
+ */
+const UNHEARD_FIRST_PAUSE_MS = 500;
+const UNHEARD_LONGEST_PAUSE_MS = 4_000;
+
+/** From half of it to the whole, so that a fleet that lost its beats together does not try in step. */
+export function unheardPauseMs(tries: number, random: Random): number {
+  const longestMs = Math.min(UNHEARD_LONGEST_PAUSE_MS, UNHEARD_FIRST_PAUSE_MS * 2 ** tries);
+  return Math.round((longestMs * (1 + random())) / 2);
+}
 
 export function openSession(options: SessionOptions): Session {
-  const { connection, clock, onAccepted } = options;
+  const { connection, clock, random, onAccepted } = options;
   const closing = new AbortController();
   const settled = Promise.withResolvers<void>();
   const workEnd = Promise.withResolvers<WorkEnd>();
@@ -64,6 +77,8 @@ export function openSession(options: SessionOptions): Session {
 
   /** Until when a session whose beats were accepted waits for the next to be. */
   let patientUntilMs = 0;
+  /** Since the last accepted beat. */
+  let unheardTries = 0;
   const beatOnce = () =>
     beat({
       ...options,
@@ -73,6 +88,7 @@ export function openSession(options: SessionOptions): Session {
         hasBeaten = true;
       },
       onAccepted(answer) {
+        unheardTries = 0;
         patientUntilMs = clock.now() + PATIENT_INTERVALS * Number(answer.nextIntervalMs);
         onAccepted(answer);
         work?.offerAgain();
@@ -85,8 +101,9 @@ export function openSession(options: SessionOptions): Session {
   async function beatAnew(): Promise<BeatsEnd> {
     for (;;) {
       const end = await beatOnce();
-      if (end.kind !== 'unheard' || clock.now() + UNHEARD_PAUSE_MS > patientUntilMs) return end;
-      await pause(clock, UNHEARD_PAUSE_MS, closing.signal);
+      const pauseMs = unheardPauseMs(unheardTries++, random);
+      if (end.kind !== 'unheard' || clock.now() + pauseMs > patientUntilMs) return end;
+      await pause(clock, pauseMs, closing.signal);
     }
   }
   const beats = beatAnew();

@@ -215,7 +215,7 @@ export class Uplink implements Link {
   }
 
   #open(host: UplinkHost, addressIndex: number): Session {
-    const { clock, randomBytes, introduction } = this.#options;
+    const { clock, random, randomBytes, introduction } = this.#options;
     const identity = this.#identity;
     const address = this.#addresses[addressIndex];
     if (address === undefined) throw new RangeError(`There is no address ${addressIndex}`);
@@ -228,6 +228,7 @@ export class Uplink implements Link {
       connection,
       identity,
       clock,
+      random,
       randomBytes,
       introduction,
       content: host.content,

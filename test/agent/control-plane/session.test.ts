@@ -13,7 +13,7 @@ import { IsolationLevel } from '#gen/gapjunction/job/v1/isolation_pb';
 import { ErrorInfoSchema } from '#gen/google/rpc/error_details_pb';
 
 import { systemRandomBytes } from '../../../agent/clock.ts';
-import { openSession, type Session } from '../../../agent/control-plane/session.ts';
+import { openSession, type Session, unheardPauseMs } from '../../../agent/control-plane/session.ts';
 import type { NodeIdentity } from '../../../agent/identity/identity.ts';
 import { sealReply } from '../../../protocol/heartbeat/reply.ts';
 import { enrolled, temporaryFolder } from '../../fakes/agent.ts';
@@ -78,6 +78,8 @@ describe('a session whose beats nobody can accept for a while', () => {
       },
       identity,
       clock,
+      // Each pause at its longest.
+      random: () => 1,
       randomBytes: systemRandomBytes,
       introduction: { labels: {}, isolationLevel: IsolationLevel.PROCESS },
       content: () => ({ slots: 1, attemptIds: [] }),
@@ -97,7 +99,7 @@ describe('a session whose beats nobody can accept for a while', () => {
       (clock) => {
         if (beats === 6) again.resolve();
         // To the next beat, or the next try.
-        else clock.advance(beats === 1 ? INTERVAL_MS : 500);
+        else clock.advance(beats === 1 ? INTERVAL_MS : 500 * 2 ** (beats - 2));
       },
     );
     await again.promise;
@@ -115,7 +117,7 @@ describe('a session whose beats nobody can accept for a while', () => {
       (clock) => {
         firstMs ||= clock.now();
         nowMs = clock.now();
-        clock.advance(beats === 1 ? INTERVAL_MS : 500);
+        clock.advance(beats === 1 ? INTERVAL_MS : 4_000);
       },
     );
     expect((await session.ended).kind).to.equal('unheard');
@@ -130,5 +132,12 @@ describe('a session whose beats nobody can accept for a while', () => {
     );
     expect((await session.ended).kind).to.equal('unheard');
     expect(beats).to.equal(1);
+  });
+
+  it('is asked ever less often, and not in step with the fleet that lost its beats with it', () => {
+    const longest = Array.from({ length: 6 }, (_, tries) => unheardPauseMs(tries, () => 1));
+    expect(longest).to.deep.equal([500, 1_000, 2_000, 4_000, 4_000, 4_000]);
+    const shortest = Array.from({ length: 6 }, (_, tries) => unheardPauseMs(tries, () => 0));
+    expect(shortest).to.deep.equal([250, 500, 1_000, 2_000, 2_000, 2_000]);
   });
 });
