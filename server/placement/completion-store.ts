@@ -135,13 +135,15 @@ export async function payTask(
   const outcome = apply(job, { kind: 'accept-receipt', attemptId, end, endDetail }, nowMs);
   if (outcome.kind !== 'changed') throw attemptStale(attemptId);
 
+  // The database's clock may have been set back since; a bill that was settled before its order is void.
+  const leasedMs = job.attempts.at(-1)?.leasedMs ?? nowMs;
   await keepOutput(em, blobs, { job, attemptId, receipt, inlineOutput });
   await endUses(em, blobs, record);
   const settlement = encodeSettlement({
     receiptDigest,
     ...amounts,
     price: order.price,
-    settledMs: BigInt(nowMs),
+    settledMs: BigInt(Math.max(nowMs, leasedMs)),
   });
   const change: JobChange = {
     job: outcome.job,

@@ -1,8 +1,10 @@
 // One world of nodes and clients is dear to make, so every end that a receipt can come to is tried here.
+import { create } from '@bufbuild/protobuf';
 import { expect } from 'chai';
-import { JobEnd } from '#gen/gapjunction/job/v1/bill_pb';
+import { BillSchema, JobEnd } from '#gen/gapjunction/job/v1/bill_pb';
 import { JobState } from '#gen/gapjunction/job/v1/job_pb';
 import { digest } from '../../../protocol/bill/digest.ts';
+import { verifyBill } from '../../../protocol/bill/verify.ts';
 import { readCertificate } from '../../../protocol/identity/certificate.ts';
 import { makeKeys, signerOf } from '../../fakes/authority.ts';
 import type { ReceivedOrder } from '../../fakes/scripted-node.ts';
@@ -53,6 +55,20 @@ onEachWorld('a receipt', (openWorld) => {
     expect(second).to.deep.equal(first);
     expect((await earnings(world, node)).settledJobs).to.equal(1n);
     expect((await client.outcome(jobId)).job?.state).to.equal(JobState.ENDED);
+  });
+
+  it('is paid by a bill that holds, though the clock of the database was set back meanwhile', async () => {
+    const { jobId, order } = await ordered();
+    await world.passTime(-300_000);
+    try {
+      await node.complete(order);
+      const { bill } = await client.outcome(jobId);
+      const rootCertificate = world.authority.rootCertificate;
+      const report = await verifyBill(create(BillSchema, bill), { rootCertificate });
+      expect(report.checks.filter(({ status }) => status === 'failed')).to.deep.equal([]);
+    } finally {
+      await world.passTime(300_000);
+    }
   });
 
   it('that differs from the accepted one is refused', async () => {
