@@ -141,7 +141,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     bug: "the newest stream's rule is dropped: a copy of a node beats beside it",
-    finder: SIMULATION,
+    finder: { kind: 'test', file: 'test/server/nodes/heartbeat.test.ts' },
     edits: [
       {
         file: 'server/nodes/heartbeat-service.ts',

@@ -7,7 +7,6 @@ import type { AgentEvent } from '../../agent/events.ts';
 import { openFolder } from '../../agent/folder.ts';
 import { BillStore } from '../../agent/jobs/bill-store.ts';
 import { Journal } from '../../agent/jobs/journal.ts';
-import type { SignedReceipt } from '../../agent/jobs/receipt.ts';
 import { SimulatedConnection, type Wiring } from './connection.ts';
 import { SimulatedPool, type GuestHabits } from './guests.ts';
 import type { NodeCredentials } from './identities.ts';
@@ -103,8 +102,8 @@ class KillableJournal extends Journal {
     this.#options = options;
   }
 
-  override write(receipt: SignedReceipt): void {
-    this.#unlessKilled(() => super.write(receipt));
+  override write(...record: Parameters<Journal['write']>): void {
+    this.#unlessKilled(() => super.write(...record));
   }
 
   override erase(attemptId: string): void {

@@ -191,6 +191,7 @@ export class Call {
         deliver(arrived as never);
       });
     }
+    if (wiring.wiretap.isCut()) this.#connection.cut('it is reset');
     wiring.wiretap.afterSend(sender);
   }
 

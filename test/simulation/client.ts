@@ -4,8 +4,9 @@ import { createHash } from 'node:crypto';
 import type { DescService } from '@bufbuild/protobuf';
 import { Code, ConnectError, createClient, type Client } from '@connectrpc/connect';
 import { BlobService } from '#gen/gapjunction/blob/v1/blob_pb';
-import type { Bill } from '#gen/gapjunction/job/v1/bill_pb';
+import { Grant, type Bill } from '#gen/gapjunction/job/v1/bill_pb';
 import { JobService, JobState, type Job } from '#gen/gapjunction/job/v1/job_pb';
+import { decodeReceipt } from '../../protocol/bill/receipt.ts';
 import type { CallerOf } from '../../server/rpc/service.ts';
 import { SimulatedConnection, type Wiring } from './connection.ts';
 import type { Process } from './process.ts';
@@ -29,6 +30,7 @@ export interface ClientOptions {
 export interface ClientJob {
   readonly requestId: string;
   readonly input: Uint8Array;
+  readonly debugLogs: boolean;
   /** Known once the job was acknowledged. */
   jobId: string | null;
   /** The last that was seen of it; its revisions never go back. */
@@ -48,6 +50,7 @@ export const EMPTY_PROGRAM = Uint8Array.from([
 
 const CANCELLED_SHARE = 0.15;
 const TIMEOUT_SHARE = 0.1;
+const DEBUG_SHARE = 0.2;
 const LONGEST_RETRY_MS = 2_000;
 /** Less than the guests' memory: a limit that every simulated agent takes. */
 export const LIMITS = {
@@ -72,6 +75,7 @@ export class SimulatedClient {
       this.jobs.push({
         requestId: `request-${number}`,
         input: random.bytes(random.between(0, 64)),
+        debugLogs: random.chance(DEBUG_SHARE),
         jobId: null,
         last: null,
         bill: null,
@@ -108,6 +112,7 @@ export class SimulatedClient {
       moduleDigest,
       input: { case: 'inlineInput', value: job.input },
       limits: LIMITS,
+      grants: job.debugLogs ? [Grant.DEBUG_LOGS] : [],
       ...this.#timeouts(),
     } as const;
     const submitted = await this.#untilDone('submit', JobService, (client) =>
@@ -122,8 +127,21 @@ export class SimulatedClient {
     }
     do await this.#watch(job, jobId);
     while (job.last?.state !== JobState.ENDED);
+    if (job.debugLogs && job.bill !== null) await this.#readLogs(job.bill, jobId);
     if (random.chance(this.#options.acknowledgedShare)) await this.#acknowledge(job, jobId);
     job.isOver = true;
+  }
+
+  /** The logs are those that the receipt has the digest of. */
+  async #readLogs({ receipt }: Bill, jobId: string): Promise<void> {
+    const { logDigest } = decodeReceipt(receipt?.payload ?? new Uint8Array());
+    await this.#untilDone('tail', JobService, async (client) => {
+      const chunks: Uint8Array[] = [];
+      for await (const { chunk } of client.tailLogs({ jobId })) chunks.push(chunk);
+      if (Buffer.compare(sha256(Buffer.concat(chunks)), logDigest) !== 0) {
+        this.complaints.push(`the logs of '${jobId}' are not those of its receipt`);
+      }
+    });
   }
 
   #timeouts(): { queueTimeoutMs?: bigint; totalTimeoutMs?: bigint } {

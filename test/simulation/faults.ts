@@ -13,6 +13,7 @@ export interface FaultShares {
   readonly killAtWrite: number;
   readonly lostAnnouncements: number;
   readonly slowMessages: number;
+  readonly cutConnections: number;
   readonly lostAcknowledgements: number;
   readonly tamperedBeats: number;
   readonly replayedBeats: number;
@@ -61,6 +62,7 @@ export function planFaults(random: SeededRandom): FaultPlan {
       killAtWrite: some(0.1),
       lostAnnouncements: some(1),
       slowMessages: some(0.3),
+      cutConnections: some(0.01),
       lostAcknowledgements: some(0.4),
       tamperedBeats: some(0.1),
       replayedBeats: some(0.1),

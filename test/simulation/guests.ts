@@ -16,14 +16,20 @@ export interface GuestHabits {
 
 const STOP_MS = 50;
 const MOST_OUTPUT_BYTES = 2_000;
+const MOST_LOG_BYTES = 300;
 
 /** What a job's guest gives: 32 bytes of digest say all of it. */
-export function guestResult(spec: Pick<GuestSpec, 'module' | 'input' | 'seed'>): GuestOutcome {
+export function guestResult(
+  spec: Pick<GuestSpec, 'module' | 'input' | 'seed' | 'grants'>,
+): GuestOutcome {
   const hash = createHash('sha256');
   const bytes = hash.update(spec.module).update(spec.input).update(spec.seed).digest();
   const dice = bytes[0]! % 10;
   const fuel = BigInt(bytes.readUInt32LE(4) % 1_000_000);
-  const base = { fuel, logs: new Uint8Array(), sleptNs: 0n, peakMemoryPages: 1 };
+  const logs = spec.grants.debugLogs
+    ? Buffer.alloc(bytes.readUInt16LE(10) % MOST_LOG_BYTES, bytes.subarray(8))
+    : new Uint8Array();
+  const base = { fuel, logs, sleptNs: 0n, peakMemoryPages: 1 };
   const none = { ...base, output: new Uint8Array(), stopStateDigest: null };
   if (dice === 0) return { ...none, end: 'TRAPPED', detail: 'UNREACHABLE' };
   const output = Buffer.alloc(bytes.readUInt16LE(8) % MOST_OUTPUT_BYTES, bytes);
@@ -45,7 +51,7 @@ export class SimulatedPool {
   run(
     _isolationKey: string,
     spec: GuestSpec,
-    { signal }: { signal?: AbortSignal } = {},
+    { signal, onLogs }: { signal?: AbortSignal; onLogs?: (bytes: Uint8Array) => void } = {},
   ): Promise<GuestOutcome> {
     const { clock } = this.#process;
     const random = this.#random;
@@ -54,11 +60,19 @@ export class SimulatedPool {
     const isFault = random.chance(faultShare);
     const durationMs = random.chance(0.3) ? random.between(1, 50) : random.between(1, longestMs);
     return new Promise((resolve) => {
-      const end = (): void => resolve(isFault ? fault() : guestResult(spec));
+      const result = guestResult(spec);
+      // What was shown of the logs counts, however the run ends.
+      let shown: Uint8Array = new Uint8Array();
+      const callOffLogs = clock.after(Math.floor(durationMs / 2), () => {
+        shown = result.logs.subarray(0, Math.ceil(result.logs.length / 2));
+        if (shown.length > 0) onLogs?.(shown);
+      });
+      const end = (): void => resolve(isFault ? { ...fault(), logs: shown } : result);
       const callOff = hangs ? () => {} : clock.after(durationMs, end);
       const stop = (): void => {
         callOff();
-        clock.after(random.between(0, STOP_MS), () => resolve(stopped(spec)));
+        callOffLogs();
+        clock.after(random.between(0, STOP_MS), () => resolve({ ...stopped(spec), logs: shown }));
       };
       if (signal?.aborted === true) stop();
       else signal?.addEventListener('abort', stop, { once: true });

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { whenAll } from '../all.ts';
 import { Database } from './database.ts';
 import { Identities } from './identities.ts';
-import { runSeed } from './run-seed.ts';
+import { runSeed, type Outcome } from './run-seed.ts';
 
 /** Of every run; the others run when everything does. */
 const FEW_SEEDS = 1;
@@ -22,11 +22,18 @@ describe('the whole system under faults that follow from a seed', () => {
   });
 
   const run = (seed: number) => runSeed(seed, { database, identities, print: null });
+  const firstOf = new Map<number, Outcome>();
+  /** What came of the first run of the seed. */
+  async function firstRun(seed: number): Promise<Outcome> {
+    const outcome = firstOf.get(seed) ?? (await run(seed));
+    firstOf.set(seed, outcome);
+    return outcome;
+  }
 
   function loses(seeds: number, from: number): void {
     for (let seed = from; seed < from + seeds; seed++) {
       it(`loses no job and pays nobody twice (simulate --seeds 1 --from ${seed})`, async () => {
-        const { violations } = await run(seed);
+        const { violations } = await firstRun(seed);
         expect(violations).to.deep.equal([]);
       });
     }
@@ -35,7 +42,7 @@ describe('the whole system under faults that follow from a seed', () => {
   loses(FEW_SEEDS, 1);
 
   it('a seed that failed fails again in the same way: whatever ran before, all happens as it did', async () => {
-    const [first, , again] = [await run(1), await run(2), await run(1)];
+    const [first, , again] = [await firstRun(1), await firstRun(2), await run(1)];
     expect(again.digest).to.equal(first.digest);
     expect(again.kills).to.equal(first.kills);
   });

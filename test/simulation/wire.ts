@@ -75,6 +75,10 @@ export class Wire implements Wiring, Wiretap {
     this.#world.faults.atMessage(sender);
   }
 
+  isCut(): boolean {
+    return this.#chance('cutConnections');
+  }
+
   onSent(sent: WireMessage): readonly Message[] {
     const { method, message, direction } = sent;
     if (isMethod(method, HeartbeatService.method.heartbeat)) {

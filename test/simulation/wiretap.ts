@@ -23,4 +23,6 @@ export interface Wiretap {
   /** Before a process sends, and after: where it may be killed. */
   beforeSend(sender: Process): void;
   afterSend(sender: Process): void;
+  /** Whether the message's connection is cut while it is on its way. */
+  isCut(): boolean;
 }

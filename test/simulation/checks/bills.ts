@@ -49,7 +49,7 @@ export async function checkBills(
   rootCertificate: X509Certificate,
 ): Promise<readonly string[]> {
   const problems: string[] = [];
-  for (const { bill, jobId, input } of clients.flatMap(({ jobs }) => jobs)) {
+  for (const { bill, jobId, input, debugLogs } of clients.flatMap(({ jobs }) => jobs)) {
     if (bill === null) continue;
     const report = await verifyBill(bill, { rootCertificate, trustDomain: TRUST_DOMAIN });
     const { order, receipt } = report;
@@ -62,7 +62,12 @@ export async function checkBills(
     if (order.jobId !== jobId) problems.push(`the bill of '${jobId}' is of '${order.jobId}'`);
     // Stopped, or died under the guest: how far it came then is the node's chance.
     if (receipt.end === JobEnd.CANCELLED || receipt.endDetail === SANDBOX_DIED) continue;
-    const result = guestResult({ module: EMPTY_PROGRAM, input, seed: order.seed });
+    const result = guestResult({
+      module: EMPTY_PROGRAM,
+      input,
+      seed: order.seed,
+      grants: { stdoutAsResult: false, debugLogs },
+    });
     const digest = createHash('sha256').update(result.output).digest();
     if (
       endName(receipt.end) !== result.end ||

@@ -5,7 +5,7 @@ import type { Rows } from './rows.ts';
 
 export function checkErased(
   clients: readonly SimulatedClient[],
-  { jobs, blobs, contentKeys }: Rows,
+  { jobs, blobs, logs, contentKeys }: Rows,
 ): readonly string[] {
   const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
   const acknowledged = new Set(
@@ -22,7 +22,7 @@ export function checkErased(
         [input_digest, output_digest].flatMap((digest) => (digest === null ? [] : [hex(digest)])),
       ),
   );
-  const used = new Set(blobs.map(({ key_id }) => key_id));
+  const used = new Set([...blobs, ...logs].map(({ key_id }) => key_id));
   return [
     ...jobs.flatMap(({ job_id, input_digest, output_digest }) => {
       if (!acknowledged.has(job_id)) return [];
@@ -33,6 +33,9 @@ export function checkErased(
           : [],
       );
     }),
+    ...logs.flatMap(({ job_id }) =>
+      acknowledged.has(job_id) ? [`logs of '${job_id}' are still there`] : [],
+    ),
     ...contentKeys.flatMap(({ key_id }) =>
       used.has(key_id) ? [] : [`the key '${key_id}' of bytes that nobody keeps is still there`],
     ),

@@ -89,6 +89,7 @@ export interface Rows {
   readonly clientQueues: readonly ClientQueueRow[];
   readonly blobs: readonly BlobRow[];
   /** Of all contents, also of uploads that are under way. */
+  readonly logs: readonly { readonly job_id: string; readonly key_id: string }[];
   readonly contentKeys: readonly { readonly key_id: string }[];
 }
 
@@ -110,6 +111,10 @@ export async function readRows(em: EntityManager): Promise<Rows> {
     )) as unknown as BalanceRow[],
     clientQueues: (await rowsOf(em, 'client_queue', 'client_id')) as unknown as ClientQueueRow[],
     blobs: (await rowsOf(em, 'blob', 'digest')) as unknown as BlobRow[],
+    logs: (await rowsOf(em, 'attempt_log', 'attempt_id')) as unknown as {
+      job_id: string;
+      key_id: string;
+    }[],
     contentKeys: (await rowsOf(em, 'content_key', 'key_id')) as unknown as { key_id: string }[],
   };
 }
