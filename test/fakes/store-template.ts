@@ -1,5 +1,5 @@
 // PGlite takes seconds to make its first files. A dump of one with our tables starts in a third of a second;
-// it is kept under node_modules/.cache, named by everything that it depends on.
+// it is kept under node_modules/.cache, named by everything that it depends on, this file too.
 import { createHash, randomBytes } from 'node:crypto';
 import {
   existsSync,
@@ -17,6 +17,18 @@ import { openStore } from '../../server/store/open.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const MIGRATIONS = join(ROOT, 'server/store/migrations');
+
+/**
+ * What makes it start sooner: fewer buffers to make ready, no files but of its own database, and nothing to do
+ * again. Each in a transaction of its own, where there may be none.
+ */
+const LIGHTER = [
+  "alter system set shared_buffers = '16MB'",
+  'update pg_database set datistemplate = false',
+  'drop database template0',
+  'drop database template1',
+  'checkpoint',
+];
 
 let template: Promise<Blob> | null = null;
 
@@ -43,6 +55,7 @@ async function makeDump(): Promise<Blob> {
   try {
     const driver = store.orm.em.getDriver() as unknown as PgliteDriver;
     const pglite = await driver.getConnection().getNativeClient();
+    for (const statement of LIGHTER) await pglite.exec(statement);
     return await pglite.dumpDataDir('none');
   } finally {
     await store.close();
@@ -53,6 +66,7 @@ function digest(): string {
   const hash = createHash('sha256');
   const pglite = createRequire(import.meta.url).resolve('@electric-sql/pglite');
   hash.update(pglite).update(readFileSync(join(dirname(pglite), '../package.json')));
+  hash.update(readFileSync(import.meta.filename));
   hash.update(readFileSync(join(MIGRATIONS, '../migrations.ts')));
   for (const name of readdirSync(MIGRATIONS).toSorted()) {
     hash.update(name).update(readFileSync(join(MIGRATIONS, name)));
