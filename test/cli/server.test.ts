@@ -45,7 +45,10 @@ describe('gap-junction server', () => {
 
   function start(...args: readonly string[]) {
     const child = spawn(process.execPath, [COMMAND, 'server', ...args], {
-      env: { PATH: process.env['PATH'] },
+      env: {
+        PATH: process.env['PATH'],
+        NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     children.push(child);
