@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { expect } from 'chai';
 
+import { whenAll } from '../all.ts';
 import { gapJunction } from './whole-system.ts';
 
 interface Summary {
@@ -21,7 +22,7 @@ interface Summary {
   readonly files: readonly string[];
 }
 
-describe('the demo', () => {
+whenAll('the demo', () => {
   it('shows a newcomer the whole of it: real jobs, bills that replay, a refused replay, books that balance', async () => {
     const outputDir = mkdtempSync(join(tmpdir(), 'gap-junction-demo-test-'));
     try {
