@@ -7,6 +7,7 @@ export class TcpProxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #isCut = false;
+  #tried = Promise.withResolvers<void>();
 
   private constructor(server: Server) {
     this.#server = server;
@@ -29,6 +30,12 @@ export class TcpProxy {
   /** From now on everything is dropped; new connections are taken, and hear nothing. */
   cut(): void {
     this.#isCut = true;
+    this.#tried = Promise.withResolvers();
+  }
+
+  /** Resolves when somebody wanted to connect since it was cut. */
+  get triedInVain(): Promise<void> {
+    return this.#tried.promise;
   }
 
   /** New connections go through again. Those that lost bytes never do. */
@@ -43,6 +50,7 @@ export class TcpProxy {
   }
 
   #join(near: Socket, targetPort: number): void {
+    if (this.#isCut) this.#tried.resolve();
     const far = this.#isCut
       ? null
       : connect({ port: targetPort, host: '127.0.0.1', allowHalfOpen: true });

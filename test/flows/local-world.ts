@@ -51,9 +51,9 @@ import { storeTemplate } from '../fakes/store-template.ts';
  * A node that was killed is missed in 8 s: longer than an agent with a lease waits at most (5 s) before it
  * connects again, so that one whose control plane was away is not lost.
  */
-const serverArgs = ({ heartbeatIntervalMs = 500 }: LocalWorldOptions) => [
+const serverArgs = ({ heartbeatIntervalMs = 500, lostAfterIntervals = 16 }: LocalWorldOptions) => [
   `--heartbeat-interval-ms=${heartbeatIntervalMs}`,
-  '--lost-after-intervals=16',
+  `--lost-after-intervals=${lostAfterIntervals}`,
 ];
 
 export interface EndedJob {
@@ -71,6 +71,8 @@ export interface LocalWorldOptions {
   readonly replicas?: number;
   /** Default 500: a node that was killed is missed soon. */
   readonly heartbeatIntervalMs?: number;
+  /** Default 16; agents stop their guests after 4 in any case. */
+  readonly lostAfterIntervals?: number;
 }
 
 export class LocalWorld {
@@ -124,8 +126,13 @@ export class LocalWorld {
     return enrolAgent(this.#controlPlane, { dataDir, accountName });
   }
 
-  async run({ dataDir }: EnrolledAgent, slots = 1): Promise<Program> {
-    const agent = await runAgent(this.#controlPlane, { dataDir, slots });
+  /** `address` in place of those of all replicas: with commas. */
+  async run(
+    { dataDir }: EnrolledAgent,
+    slots = 1,
+    address = this.#controlPlane.address,
+  ): Promise<Program> {
+    const agent = await runAgent({ address }, { dataDir, slots });
     this.#agents.push(agent);
     return agent;
   }
@@ -221,13 +228,13 @@ export class LocalWorld {
     await this.#replica(index).program.stop('SIGKILL');
   }
 
-  /** The first replica answers nothing and closes nothing until it is continued. */
-  pauseServer(): void {
-    process.kill(this.#replica(0).program.pid, 'SIGSTOP');
+  /** The replica answers nothing and closes nothing until it is continued. */
+  pauseServer(index = 0): void {
+    process.kill(this.#replica(index).program.pid, 'SIGSTOP');
   }
 
-  continueServer(): void {
-    process.kill(this.#replica(0).program.pid, 'SIGCONT');
+  continueServer(index = 0): void {
+    process.kill(this.#replica(index).program.pid, 'SIGCONT');
   }
 
   /** Lets a replica end as an operator does. */
