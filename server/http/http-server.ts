@@ -22,6 +22,8 @@ export interface HttpServerOptions {
   }) => Promise<HttpAnswer>;
   /** What went wrong inside, for the log; the caller's connection is cut. */
   readonly onError: (doing: string, cause: unknown) => void;
+  /** Default 10 s. */
+  readonly requestTimeoutMs?: number;
 }
 
 export interface HttpServer {
@@ -30,17 +32,24 @@ export interface HttpServer {
   stop(): Promise<void>;
 }
 
-/** A slow sender holds a connection no longer. */
+/** A slow sender, one that sends nothing, and one that does not read, hold a connection no longer. */
 const REQUEST_TIMEOUT_MS = 10_000;
+/** How late that may be noticed. */
+const CHECK_INTERVAL_MS = 1_000;
 const MAX_HEADER_BYTES = 16_384;
 const MAX_CONNECTIONS = 256;
 
+/** Requests that come in one piece are all answered at once: so many pages of a connection are in memory. */
+const MAX_REQUESTS_PER_CONNECTION = 32;
+
 /** Rejects where the port is taken. */
 export async function serveHttp(options: HttpServerOptions): Promise<HttpServer> {
+  const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = options;
   const limits = {
     maxHeaderSize: MAX_HEADER_BYTES,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    headersTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: requestTimeoutMs,
+    headersTimeout: requestTimeoutMs,
+    connectionsCheckingInterval: Math.min(CHECK_INTERVAL_MS, requestTimeoutMs),
   };
   const onRequest = ({ method = '', url = '/' }: IncomingMessage, response: ServerResponse) => {
     const isHead = method === 'HEAD';
@@ -57,6 +66,8 @@ export async function serveHttp(options: HttpServerOptions): Promise<HttpServer>
       ? createServer(limits, onRequest)
       : createTlsServer({ ...limits, ...options.tls }, onRequest);
   server.maxConnections = MAX_CONNECTIONS;
+  server.maxRequestsPerSocket = MAX_REQUESTS_PER_CONNECTION;
+  server.setTimeout(requestTimeoutMs);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port, options.host, resolve);

@@ -135,6 +135,7 @@ export function openMetrics(sources: MetricSources): Metrics {
     registers,
   });
   const acceptedBeats = beats.labels('accepted');
+  let scraping: Promise<string> | null = null;
 
   gauge('gap_junction_jobs', 'Jobs that are not over, by state', ['state'], async (set) => {
     for (const { state, jobs: count } of await sources.jobs()) set({ state }, count);
@@ -203,6 +204,12 @@ export function openMetrics(sources: MetricSources): Metrics {
     // Prometheus counts in doubles; the ledger does not.
     fuelSettled: (settled) => fuel.inc(Number(settled)),
     backgroundFailed: () => failures.inc(),
-    scrape: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+    async scrape() {
+      // It asks the database: whoever comes meanwhile gets the same page.
+      scraping ??= registry.metrics().finally(() => {
+        scraping = null;
+      });
+      return { contentType: registry.contentType, text: await scraping };
+    },
   };
 }
