@@ -40,6 +40,24 @@ export async function requireShare(
   }
 }
 
+/**
+ * Locks the counts of these clients in the order of their ids, before the commit takes them in the order in
+ * which rows went: whoever gives up what several clients have would wait in a circle for another who does.
+ */
+export async function lockShares(
+  em: EntityManager,
+  clients: readonly { readonly client_id: string }[],
+): Promise<void> {
+  if (clients.length === 0) return;
+  const ids = JSON.stringify([...new Set(clients.map(({ client_id }) => client_id))]);
+  await query(
+    em,
+    `select from client_storage where client_id in (select jsonb_array_elements_text($1::jsonb))
+      order by client_id for update`,
+    [ids],
+  );
+}
+
 /** For what was refused already: says how much is used of how much. */
 export async function refuseShare(
   em: EntityManager,

@@ -3,7 +3,7 @@
 import { query } from '../store/query.ts';
 import type { EntityManager } from '../store/store.ts';
 import { countedBytes, type Uploader } from './blob.ts';
-import { requireShare } from './share-store.ts';
+import { lockShares, requireShare } from './share-store.ts';
 
 export interface UploadRow {
   readonly contentId: string;
@@ -141,16 +141,20 @@ export async function giveUpOtherOutputs(
   );
 }
 
-/** Gives up uploads without a byte for so long, by the database's clock. Answers how many. */
+/** Gives up uploads without a byte for so long, by the database's clock. Answers how many. The last of its transaction. */
 export async function giveUpStale(em: EntityManager, partialUploadMs: number): Promise<number> {
-  const rows = await query(
+  const rows = await query<{ client_id: string }>(
     em,
     `with gone as (
-       delete from blob_upload where last_byte_ms < (select gap_junction_now_ms() - $1::bigint) returning content_id
+       delete from blob_upload where last_byte_ms < (select gap_junction_now_ms() - $1::bigint)
+       returning content_id, client_id
      ), keys as (
        delete from content_key where key_id in (select content_id from gone)
-     ) insert into blob_erasure (content_id) select content_id from gone returning content_id`,
+     ), noted as (
+       insert into blob_erasure (content_id) select content_id from gone
+     ) select client_id from gone`,
     [partialUploadMs],
   );
+  await lockShares(em, rows);
   return rows.length;
 }

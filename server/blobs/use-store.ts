@@ -4,7 +4,7 @@ import { RpcError } from '../rpc/error.ts';
 import { query } from '../store/query.ts';
 import type { EntityManager } from '../store/store.ts';
 import { blobUnknown, countedBytes, type BlobHolder, type Uploader } from './blob.ts';
-import { requireShare } from './share-store.ts';
+import { lockShares, requireShare } from './share-store.ts';
 
 const READABLE = `exists (select from blob_use u where u.digest = b.digest and u.client_id = $1
   and u.holder_kind in ('client', 'module', 'job', 'output'))`;
@@ -174,7 +174,10 @@ export interface LeftByJob {
   readonly attemptIds: readonly string[];
 }
 
-/** Ends the uses of what jobs left, and of outputs that their attempts uploaded for nothing. */
+/**
+ * Ends the uses of what jobs left, and of outputs that their attempts uploaded for nothing. Those of one blob
+ * in the order of their holders' ids, as a client does that deletes it.
+ */
 export async function deleteLeft(em: EntityManager, jobs: readonly LeftByJob[]): Promise<void> {
   const left = jobs.flatMap(({ jobId, clientId, digests }) =>
     digests.map((digest) => ({
@@ -190,20 +193,24 @@ export async function deleteLeft(em: EntityManager, jobs: readonly LeftByJob[]):
      ), of_attempts as (
        delete from blob_use where holder_kind = 'attempt'
           and holder_id in (select jsonb_array_elements_text($2::jsonb))
+     ), locked as materialized (
+       select u.client_id, u.digest, u.holder_id from blob_use u join left_by l
+           on u.client_id = l.client_id and u.digest = decode(l.digest, 'hex') and u.holder_id = l.job_id
+        where u.holder_kind = 'output' order by u.client_id, u.digest, u.holder_id for update of u
      )
-     delete from blob_use u using left_by l
-      where u.client_id = l.client_id and u.digest = decode(l.digest, 'hex')
-        and u.holder_kind = 'output' and u.holder_id = l.job_id`,
+     delete from blob_use u using locked l
+      where u.client_id = l.client_id and u.digest = l.digest
+        and u.holder_kind = 'output' and u.holder_id = l.holder_id`,
     [JSON.stringify(left), JSON.stringify(jobs.flatMap(({ attemptIds }) => attemptIds))],
   );
 }
 
-/** Ends uploads that no job named for so long. Answers how many, at most `limit`. */
+/** Ends uploads that no job named for so long. Answers how many, at most `limit`. The last of its transaction. */
 export async function deleteUnnamed(
   em: EntityManager,
   { unnamedUploadMs, limit }: { unnamedUploadMs: number; limit: number },
 ): Promise<number> {
-  const rows = await query(
+  const rows = await query<{ client_id: string }>(
     em,
     `delete from blob_use u using (
        select client_id, digest, holder_kind, holder_id from blob_use
@@ -211,9 +218,10 @@ export async function deleteUnnamed(
         order by since_ms limit $2 for update skip locked
      ) d
       where u.client_id = d.client_id and u.digest = d.digest and u.holder_kind = d.holder_kind
-        and u.holder_id = d.holder_id returning 1`,
+        and u.holder_id = d.holder_id returning u.client_id`,
     [unnamedUploadMs, limit],
   );
+  await lockShares(em, rows);
   return rows.length;
 }
 
@@ -259,7 +267,8 @@ export async function deleteClientUses(
 ): Promise<void> {
   const uses = await query<{ holder_kind: string; holder_id: string }>(
     em,
-    `select holder_kind, holder_id from blob_use where client_id = $1 and digest = $2
+    `select holder_kind, holder_id from blob_use
+      where client_id = $1 and digest = $2 and holder_kind <> 'attempt'
       order by holder_kind, holder_id for update`,
     [clientId, digest],
   );
@@ -272,7 +281,7 @@ export async function deleteClientUses(
       { metadata: { job_id: job.holder_id } },
     );
   }
-  if (!uses.some((use) => use.holder_kind !== 'attempt')) throw blobUnknown(digestText(digest));
+  if (uses.length === 0) throw blobUnknown(digestText(digest));
   await query(
     em,
     `delete from blob_use where client_id = $1 and digest = $2 and holder_kind in ('client', 'module', 'output')`,

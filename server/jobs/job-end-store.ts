@@ -22,7 +22,7 @@ export async function saveChanges(
 ): Promise<readonly Job[]> {
   const released = changes
     .filter(({ outcome }) => outcome.released)
-    .toSorted((a, b) => (a.outcome.job.clientId < b.outcome.job.clientId ? -1 : 1));
+    .toSorted((a, b) => (placeOf(a.outcome.job) < placeOf(b.outcome.job) ? -1 : 1));
   for (const { record } of released) await endUses(em, blobs, record);
   await saveJobs(
     em,
@@ -35,6 +35,9 @@ export async function saveChanges(
   for (const { outcome } of released) await releaseJob(em, outcome.job);
   return changes.map(({ outcome }) => outcome.job);
 }
+
+/** Clients in the order of their ids, as the ledger wants them, and a client's jobs, as their uses are locked. */
+const placeOf = ({ clientId, jobId }: Job) => `${clientId} ${jobId}`;
 
 /** The job needs its module no longer, and its input only to be looked at. */
 export async function endUses(
