@@ -32,16 +32,21 @@ export class SharedNonces {
   }
 
   asSeenBy(process: Process): NonceStore {
+    const { now } = process.clock;
+    let silentSinceMs: number | null = null;
     return {
+      unavailableForMs: () => (silentSinceMs === null ? 0 : now() - silentSinceMs),
       claim: (nodeId, nonce) =>
         new Promise((resolve, reject) => {
           const { timeline } = process;
           const delayMs = this.#network.delayMs(process.name, REDIS);
           if (delayMs > TIMEOUT_MS) {
             const unavailable = new NonceStoreUnavailable('claiming a nonce: no answer in time');
+            silentSinceMs ??= now();
             timeline.after(TIMEOUT_MS, () => process.enter(() => reject(unavailable)));
             return;
           }
+          silentSinceMs = null;
           timeline.after(delayMs, () => {
             void this.#answer(process, this.#claim(nodeId, nonce), resolve);
           });

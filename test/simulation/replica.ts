@@ -77,6 +77,7 @@ export class Replica {
       announcements,
       baseIntervalMs,
       lostAfterIntervals,
+      deafForMs: () => nonces.unavailableForMs(),
       onError,
     });
     stops.add(() => fleet.close());
