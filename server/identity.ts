@@ -57,6 +57,7 @@ export async function startIdentity(options: IdentityOptions): Promise<Identity>
     announcements,
     baseIntervalMs,
     lostAfterIntervals,
+    deafForMs: () => nonces.unavailableForMs(),
     onError,
   });
   stops.add(() => fleet.close());

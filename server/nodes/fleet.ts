@@ -45,6 +45,8 @@ export interface FleetOptions {
   readonly baseIntervalMs: number;
   /** A node is lost so many granted intervals after its last accepted beat: 4 x 15 s = 60 s. */
   readonly lostAfterIntervals: number;
+  /** For how long this replica could accept nobody's beat, by no fault of the nodes. */
+  readonly deafForMs?: () => number;
   /** A failure in the background, for the log. */
   readonly onError: (doing: string, cause: unknown) => void;
 }
@@ -269,7 +271,8 @@ export class Fleet {
   }
 
   async #judge(): Promise<void> {
-    const lost = await judgeFleet(this.#options.store, this.#terms);
+    const { store, deafForMs } = this.#options;
+    const lost = await judgeFleet(store, this.#terms, deafForMs?.());
     if (lost.length === 0) return;
     this.#losses.add(lost);
     // Judging goes on meanwhile: a fleet that nobody judges gets a grace.

@@ -116,21 +116,28 @@ export async function claimStreams(
 }
 
 /** Who is silent at `nowMs`, with how many there are to compare with: one look at every node. */
-export async function readSilence(em: EntityManager, nowMs: number): Promise<Silence> {
+export async function readSilence(
+  em: EntityManager,
+  nowMs: number,
+): Promise<Omit<Silence, 'deafMs'>> {
   const [row] = await query<{
     live_before: number;
     lost_lately: number;
+    heard_ms: string | null;
     silent: string | null;
   }>(
     em,
     `select count(*)::int as live_before, count(lost_ms)::int as lost_lately,
+       max(last_beat_ms)::text as heard_ms,
        (json_agg(json_build_array(node_id, last_beat_ms, lost_period_ms)) filter (
          where lost_ms is null and last_beat_ms + lost_period_ms * $2::float8 < $1::bigint
        ))::text as silent
      from node
-     where last_beat_ms is not null and (lost_ms is null or lost_ms > $1::bigint - lost_period_ms)`,
+     where last_beat_ms is not null and (lost_ms is null
+       or (lost_ms > $1::bigint - lost_period_ms and lost_ms <= $1::bigint))`,
     [nowMs, SILENT_PART],
   );
+  const heardMs = row?.heard_ms ?? null;
   const silent = JSON.parse(row?.silent ?? '[]') as [string, number, number][];
   return {
     nowMs,
@@ -141,6 +148,7 @@ export async function readSilence(em: EntityManager, nowMs: number): Promise<Sil
     })),
     lostLately: row?.lost_lately ?? 0,
     liveBefore: row?.live_before ?? 0,
+    heardMs: heardMs === null ? null : Number(heardMs),
   };
 }
 

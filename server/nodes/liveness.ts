@@ -8,6 +8,7 @@
 //   3. Another begins when at least ten nodes, and more than half of those that were live a lost-period ago,
 //      fall silent together: that is a network, or us, and their work is better waited for than run again.
 //      Once: whoever is silent still when it ends is lost.
+//   4. A third lasts as long as no replica can accept a beat, since Redis is away, and a lost-period longer.
 
 /** The fleet's own state beside its nodes'. Unix milliseconds of the database. */
 export interface Grace {
@@ -34,6 +35,10 @@ export interface Silence {
   readonly lostLately: number;
   /** Nodes that are live, or were a lost-period ago. */
   readonly liveBefore: number;
+  /** When a node was heard last, by any replica; null where none was lately. */
+  readonly heardMs: number | null;
+  /** For how long whoever judges could accept nobody's beat. */
+  readonly deafMs: number;
 }
 
 export interface LivenessTerms {
@@ -80,7 +85,11 @@ export function judgeSilence(before: Grace, silence: Silence, terms: LivenessTer
     observedMs: nowMs,
     isDamped: before.isDamped && isMass,
   };
-  if (nowMs - before.observedMs > lostPeriodMs * UNOBSERVED_PART) {
+  const unobservedMs = lostPeriodMs * UNOBSERVED_PART;
+  // Where another replica hears nodes, they can go there.
+  const isDeaf =
+    silence.deafMs > unobservedMs && nowMs - (silence.heardMs ?? -Infinity) > unobservedMs;
+  if (isDeaf || nowMs - before.observedMs > unobservedMs) {
     const untilMs = Math.max(grace.untilMs, nowMs + lostPeriodMs);
     return { grace: { ...grace, untilMs, isDamped: true }, isSetBack, lose: [] };
   }

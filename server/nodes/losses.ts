@@ -10,11 +10,13 @@ const AT_A_TIME = 16;
 
 /**
  * Judges the whole fleet's silence, on one replica at a time. Answers the nodes that are lost now; they are
- * answered again until they are recorded so. None while another replica judges, or just did.
+ * answered again until they are recorded so. None while another replica judges, or just did. `deafMs` is for
+ * how long this replica could accept nobody's beat.
  */
 export async function judgeFleet(
   store: Store,
   terms: LivenessTerms,
+  deafMs = 0,
 ): Promise<readonly SilentNode[]> {
   return store.transaction(async (em) => {
     const state = await lockGrace(em);
@@ -22,7 +24,7 @@ export async function judgeFleet(
     const { nowMs, grace: before } = state;
     const sinceMs = nowMs - before.observedMs;
     if (sinceMs >= 0 && sinceMs < terms.writtenWithinMs / 2) return [];
-    const silence = await readSilence(em, nowMs);
+    const silence = { ...(await readSilence(em, nowMs)), deafMs };
     const { grace, isSetBack, lose } = judgeSilence(before, silence, terms);
     if (isSetBack) await forgetFutureBeats(em, nowMs);
     await writeGrace(em, grace);

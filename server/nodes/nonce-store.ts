@@ -12,6 +12,8 @@ export interface NonceStore {
    * can, for a beat costs less without a promise.
    */
   claim(nodeId: string, nonce: Uint8Array): boolean | Promise<boolean>;
+  /** For how long nobody's nonce could be claimed, as far as it is known; 0 where it can. */
+  unavailableForMs(): number;
   close(): Promise<void>;
 }
 
@@ -60,6 +62,7 @@ export function memoryNonceStore({
       firstEndMs = Math.min(firstEndMs, endMs);
       return true;
     },
+    unavailableForMs: () => 0,
     close: async () => expiresMs.clear(),
   };
 }

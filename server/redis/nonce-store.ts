@@ -28,11 +28,20 @@ export async function openRedisNonceStore(options: RedisNonceStoreOptions): Prom
   await requireTrustworthy(redis, clock);
 
   let problem: NonceStoreUnavailable | null = null;
+  let unavailableSinceMs: number | null = null;
+  const answered = () => {
+    unavailableSinceMs = null;
+  };
+  const notAnswered = () => {
+    unavailableSinceMs ??= clock.now();
+  };
   const check = async () => {
     try {
       await requireTrustworthy(redis, clock);
       problem = null;
+      answered();
     } catch (cause) {
+      notAnswered();
       // That Redis is gone, each claim finds out by itself.
       if (!(cause instanceof NonceStoreUnavailable)) return;
       problem = cause;
@@ -46,13 +55,18 @@ export async function openRedisNonceStore(options: RedisNonceStoreOptions): Prom
       if (problem !== null) throw problem;
       const key = `gj:nonce:{${nodeId}}:${Buffer.from(nonce).toString('hex')}`;
       try {
-        return (await redis.commands.set(key, '1', 'PX', NONCE_CLAIM_MS, 'NX')) === 'OK';
+        const claimed = await redis.commands.set(key, '1', 'PX', NONCE_CLAIM_MS, 'NX');
+        answered();
+        return claimed === 'OK';
       } catch (cause) {
+        notAnswered();
         throw new NonceStoreUnavailable(`claiming a nonce of '${nodeId}': Redis did not answer`, {
           cause,
         });
       }
     },
+    unavailableForMs: () =>
+      unavailableSinceMs === null ? 0 : Math.max(0, clock.now() - unavailableSinceMs),
     async close() {
       stopChecking();
     },

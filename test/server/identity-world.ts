@@ -54,6 +54,8 @@ export class IdentityWorld {
   readonly #dataDir: string;
   readonly #ownsStore: boolean;
   #failures: string[] | null = null;
+  /** For how long its replicas could accept nobody's beat. */
+  deafForMs = 0;
   /** Of the return page; a test that has one sets it. */
   publicUrl = 'http://127.0.0.1:1';
 
@@ -134,6 +136,7 @@ export class IdentityWorld {
       announcements,
       baseIntervalMs: BASE_INTERVAL_MS,
       lostAfterIntervals: 4,
+      deafForMs: () => world.deafForMs,
       onError: (doing, cause) => world.onError(doing, cause),
     });
     const parts = { clock, store, secrets, simulator, revocations, announcements, fleet, dataDir };
@@ -161,6 +164,7 @@ export class IdentityWorld {
       announcements: this.announcements,
       baseIntervalMs: BASE_INTERVAL_MS,
       lostAfterIntervals: 4,
+      deafForMs: () => this.deafForMs,
       onError,
     });
   }

@@ -24,7 +24,12 @@ onEachStore('the fleet', (store) => {
     residentMemoryBytes: 5n,
     fuelSinceStart: 2n ** 63n - 1n,
   });
-  const node = async (name: string) => (await world.enrolled(name)).caller.nodeId;
+  const node = async (name: string) => {
+    const { nodeId } = (await world.enrolled(name)).caller;
+    // As a stream's first beat does: a look at the rows that began before it was heard tells nothing newer.
+    await fleet.refresh(nodeId);
+    return nodeId;
+  };
   const stored = (nodeId: string) => world.store.read((em) => findNode(em, nodeId));
   const lossesOf = (of: Fleet): string[] => {
     const lost: string[] = [];
@@ -138,6 +143,23 @@ onEachStore('the fleet', (store) => {
     await world.liveThrough(2_000, there);
     expect(there.canRecord(world.clock.now())).to.equal(true);
     await there.close();
+  });
+
+  it('loses nobody while no beat can be accepted, since Redis is away, and then whoever stays away', async () => {
+    const [back, gone] = [await node('Comes back'), await node('Stays away')];
+    for (const nodeId of [back, gone]) fleet.heard(nodeId, beat());
+    await fleet.flush();
+    for (let deafMs = 0; deafMs <= 180_000; deafMs += 5_000) {
+      world.deafForMs = deafMs;
+      await world.liveThrough(5_000);
+    }
+    expect([fleet.isLive(back), fleet.isLive(gone)]).to.deep.equal([true, true]);
+    world.deafForMs = 0;
+    await world.liveThrough(55_000);
+    expect(fleet.isLive(gone)).to.equal(true);
+    fleet.heard(back, beat());
+    await world.liveThrough(10_000);
+    expect([fleet.isLive(back), fleet.isLive(gone)]).to.deep.equal([true, false]);
   });
 
   it('says once that its clock and the database part, and judges by the database', async () => {

@@ -114,6 +114,7 @@ describe('a heartbeat stream', () => {
       claim: async () => {
         throw new NonceStoreUnavailable('gone');
       },
+      unavailableForMs: () => 0,
       close: async () => {},
     };
     const beat = await open(node, { nonces });
@@ -128,6 +129,7 @@ describe('a heartbeat stream', () => {
         world.revocations.announce([node.caller.serial]);
         return true;
       },
+      unavailableForMs: () => 0,
       close: async () => {},
     };
     const beat = await open(node, { nonces });
@@ -140,6 +142,7 @@ describe('a heartbeat stream', () => {
     const claimed: string[] = [];
     const nonces: NonceStore = {
       claim: async (_, nonce) => claimed.push(Buffer.from(nonce).toString('hex')) > 0,
+      unavailableForMs: () => 0,
       close: async () => {},
     };
     const beat = await open(node, { nonces });

@@ -15,6 +15,8 @@ const LONGEST_SILENCE_MS = 4 * PERIOD_MS;
 /** A fleet as the database would have it, judged every second; times in ms from its first moment. */
 class World {
   nowMs = 10 * PERIOD_MS;
+  /** No beat can be accepted since then. */
+  deafSinceMs: number | null = null;
   grace: Grace = { untilMs: 0, observedMs: this.nowMs, isDamped: false };
   readonly lastBeatMs = new Map<string, number>();
   readonly lostMs = new Map<string, number>();
@@ -49,6 +51,8 @@ class World {
         ),
         lostLately: before.filter(({ nodeId }) => isLost(nodeId)).length,
         liveBefore: before.length,
+        heardMs: Math.max(...this.lastBeatMs.values()),
+        deafMs: this.deafSinceMs === null ? 0 : nowMs - this.deafSinceMs,
       },
       TERMS,
     );
@@ -91,6 +95,25 @@ describe('the loss of a node', () => {
     expect(world.lostMs.size).to.equal(0);
     world.pass(3_000, (nodeId) => nodeId === 'n-1');
     expect([...world.lostMs.keys()]).to.have.members(['n-0', 'n-2']);
+  });
+
+  it('waits while Redis is away and no beat can be accepted, and a lost-period longer', () => {
+    const world = new World(3);
+    world.deafSinceMs = world.nowMs;
+    world.pass(5 * PERIOD_MS, () => false);
+    expect(world.lostMs.size).to.equal(0);
+    world.deafSinceMs = null;
+    world.pass(59_000, (nodeId) => nodeId === 'n-1');
+    expect(world.lostMs.size).to.equal(0);
+    world.pass(3_000, (nodeId) => nodeId === 'n-1');
+    expect([...world.lostMs.keys()]).to.have.members(['n-0', 'n-2']);
+  });
+
+  it('waits for nobody where another replica hears nodes: the others could go there', () => {
+    const world = new World(3);
+    world.deafSinceMs = world.nowMs;
+    world.pass(62_000, (nodeId) => nodeId !== 'n-0');
+    expect([...world.lostMs.keys()]).to.deep.equal(['n-0']);
   });
 
   it('waits for nobody where replicas only started one after the other', () => {
@@ -144,7 +167,14 @@ describe('the loss of a node', () => {
     world.pass(2 * PERIOD_MS + 2_000, (nodeId) => nodeId !== 'n-0');
     expect([...world.lostMs.keys()]).to.deep.equal(['n-0']);
     const later = { untilMs: 0, observedMs: world.nowMs + 300_000, isDamped: false };
-    const silence = { nowMs: world.nowMs, silent: [], lostLately: 0, liveBefore: 3 };
+    const silence = {
+      nowMs: world.nowMs,
+      silent: [],
+      lostLately: 0,
+      liveBefore: 3,
+      heardMs: world.nowMs,
+      deafMs: 0,
+    };
     expect(judgeSilence(later, silence, TERMS)).to.deep.include({ isSetBack: true });
     // A grace that was over is over, and of one that was not the rest is left.
     for (const [leftMs, expectedMs] of [

@@ -46,6 +46,26 @@ whenAll('nonces in Redis', () => {
     await nonces.close();
   });
 
+  it('say for how long they have been unavailable, until Redis is back', async () => {
+    const mortal = await startRedis();
+    let nowMs = systemClock.now();
+    const nonces = await open(mortal.url, { ...systemClock, now: () => nowMs });
+    const claim = () =>
+      Promise.try(() => nonces.claim('n-a', randomBytes(16))).catch((cause: unknown) => cause);
+    expect(await claim()).to.equal(true);
+    expect(nonces.unavailableForMs()).to.equal(0);
+    await mortal.stop();
+    await claim();
+    nowMs += 20_000;
+    await claim();
+    expect(nonces.unavailableForMs()).to.equal(20_000);
+    const again = await startRedis([], mortal.port);
+    while ((await claim()) !== true);
+    expect(nonces.unavailableForMs()).to.equal(0);
+    await nonces.close();
+    await again.stop();
+  });
+
   it('are refused from a Redis that could forget some', async () => {
     const forgetful = await startRedis(['--maxmemory-policy', 'allkeys-lru']);
     const refused = await open(forgetful.url).catch((cause: unknown) => cause);
