@@ -15,7 +15,7 @@ export interface FrameListener {
   /** The next message comes when this one is answered: when `send` was called, and it has left. */
   onFrame(bytes: Buffer): void;
   /** The next message cannot be read; none comes any more. */
-  onUnreadable(why: 'compressed' | 'too long'): void;
+  onUnreadable(why: 'compressed' | 'too long' | 'cut off'): void;
   /** There are no more, and all that came are answered. */
   onHalfClose(): void;
 }
@@ -71,7 +71,7 @@ export class FrameWire {
   /** The caller closed its side. */
   halfClose(): void {
     this.#isHalfClosed = true;
-    if (!this.#isAnswering) this.#listener.onHalfClose();
+    if (!this.#isAnswering) this.#end();
   }
 
   #take(chunk: Buffer): void {
@@ -87,7 +87,12 @@ export class FrameWire {
     this.#handOn();
     if (this.#isAnswering) return;
     if (this.#stream.isPaused()) this.#stream.resume();
-    if (this.#isHalfClosed) this.#listener.onHalfClose();
+    if (this.#isHalfClosed) this.#end();
+  }
+
+  #end(): void {
+    if (this.#unread.length === 0) this.#listener.onHalfClose();
+    else this.#listener.onUnreadable('cut off');
   }
 
   #handOn(): void {

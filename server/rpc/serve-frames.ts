@@ -73,16 +73,27 @@ export function serveFrames(
   });
 }
 
-function unreadable(path: string, why: 'compressed' | 'too long', maxFrameBytes: number): RpcError {
-  return why === 'compressed'
-    ? new RpcError(
+function unreadable(
+  path: string,
+  why: 'compressed' | 'too long' | 'cut off',
+  maxFrameBytes: number,
+): RpcError {
+  switch (why) {
+    case 'compressed':
+      return new RpcError(
         'UNIMPLEMENTED',
         'COMPRESSED_REQUEST',
         `reading the request of ${path}: it is compressed; send it as it is`,
-      )
-    : new RpcError(
+      );
+    case 'too long':
+      return new RpcError(
         'RESOURCE_EXHAUSTED',
         'REQUEST_TOO_LONG',
         `reading the request of ${path}: it has more than ${maxFrameBytes} bytes`,
       );
+    case 'cut off':
+      return malformed(path, 'its last message is not whole');
+    default:
+      return why satisfies never;
+  }
 }

@@ -232,6 +232,14 @@ describe('a method that is served frame by frame', () => {
     ['that are no message', framed(Uint8Array.of(0x0a)), '3'],
     ['that are compressed', framed(Uint8Array.of(0x0a), 1), '12'],
     ['that are too many', framed(new Uint8Array(MAX_FRAME_BYTES + 1)).subarray(0, 5), '8'],
+    ['that are said to be 4 GiB', Uint8Array.of(0, 255, 255, 255, 255), '8'],
+    ['that are compressed in a way that nobody knows', framed(Uint8Array.of(0x0a), 255), '12'],
+    ['that end a group which did not begin', framed(Uint8Array.of(0x0c)), '3'],
+    ['that begin groups in groups', framed(Buffer.alloc(MAX_FRAME_BYTES, 0x7b)), '3'],
+    ['of a number without an end', framed(Buffer.from([0x08, ...Buffer.alloc(20, 0xff)])), '3'],
+    ['of a text beyond the message', framed(Uint8Array.of(0x12, 0xff, 0xff, 0xff, 0x7f)), '3'],
+    ['of field 0', framed(Uint8Array.of(0x00, 0x00)), '3'],
+    ['behind a good frame', Buffer.concat([requestOf(1n), framed(Uint8Array.of(0x0a))]), '3'],
   ] as const) {
     it(`refuses bytes ${title}`, async () => {
       const { stream, headers, ended } = await bare();
@@ -240,6 +248,50 @@ describe('a method that is served frame by frame', () => {
       expect(headers['grpc-accept-encoding']).to.equal('identity');
     });
   }
+
+  for (const [title, sent, status] of [
+    ['nothing', new Uint8Array(), '0'],
+    ['a message of no bytes, which is one of defaults', framed(new Uint8Array()), '0'],
+    ['a field that nobody knows', framed(Uint8Array.of(0xf8, 0x07, 1)), '0'],
+    ['a field twice: the last counts', framed(Uint8Array.of(0x08, 1, 0x08, 2)), '0'],
+    ['half of a prefix', Uint8Array.of(0, 0), '3'],
+    ['half of a message', requestOf(1n).subarray(0, -1), '3'],
+    [
+      'half of a message behind a whole one',
+      Buffer.concat([requestOf(1n), requestOf(2n).subarray(0, 6)]),
+      '3',
+    ],
+  ] as const) {
+    it(`ends with status ${status} when its caller's side ends with ${title}`, async () => {
+      const { stream, ended } = await bare();
+      stream.end(sent);
+      expect(await ended).to.equal(status);
+    });
+  }
+
+  it('lives on when streams are reset in the middle of a frame, thousands of times', async () => {
+    const session = await rpc.http2(node);
+    // A server of HTTP/2 may end a connection that does so: it is another's that has to live on.
+    session.on('error', () => undefined);
+    for (let count = 0; count < 2_000 && !session.closed && !session.destroyed; count++) {
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': HEARTBEAT,
+        'content-type': 'application/grpc+proto',
+        te: 'trailers',
+      });
+      stream.on('error', () => undefined);
+      stream.write(requestOf(1n).subarray(0, 6));
+      stream.close();
+      if (count % 20 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    session.destroy();
+    const { stream, received, ended } = await bare();
+    stream.end(requestOf(7n));
+    expect(await ended).to.equal('0');
+    const answers = [0n, 7n].map((said) => framed(frameOf(said)));
+    expect(Buffer.concat(received)).to.deep.equal(Buffer.concat(answers));
+  });
 });
 
 /** With the prefix of gRPC before it. */
