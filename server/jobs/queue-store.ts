@@ -7,6 +7,9 @@ import { fairOrder, type Turn } from './queue.ts';
 /** Clients that take part in one choice: more than one batch has places for. */
 const MAX_TURNS = 64;
 
+/** Of one client: 16 replicas with a batch of 32 each. With more room than that nobody has to look again. */
+const MAX_PLACED_AT_ONCE = 512;
+
 /** Of each client two jobs more than its even part of a batch are looked at. */
 const CHOICE = `
   with waiting as materialized (
@@ -59,8 +62,8 @@ export interface Choice {
   readonly jobIds: readonly string[];
   /** What of each client was looked at. */
   readonly looks: readonly Look[];
-  /** Clients that would be at their quota of jobs in flight with all that was looked at of theirs. */
-  readonly atQuota: ReadonlySet<string>;
+  /** Clients whose room others could fill that choose at the same moment: see requireInFlight. */
+  readonly nearQuota: ReadonlySet<string>;
   /** Queued of all clients, these with them, or at least of so many that one batch cannot place them. */
   readonly waitingJobs: number;
 }
@@ -89,7 +92,7 @@ export async function chooseJobs(
   const { last_start = '0', waiting_jobs = 0 } = rows[0] ?? {};
   const turns: Turn[] = [];
   const looks: Look[] = [];
-  const atQuota = new Set<string>();
+  const nearQuota = new Set<string>();
   const chosen = rows.filter((row): row is ChoiceRow & { job_id: string } => row.job_id !== null);
   for (const [clientId, own] of Map.groupBy(chosen, ({ client_id }) => client_id)) {
     const { virtual_time, weight, room, looked_at } = own[0]!;
@@ -101,10 +104,10 @@ export async function chooseJobs(
       submittedMs: Number(submitted_ms),
     }));
     looks.push({ clientId, jobs, isEnd: own.length < looked_at });
-    if (own.length === room) atQuota.add(clientId);
+    if (room <= MAX_PLACED_AT_ONCE) nearQuota.add(clientId);
   }
   const jobIds = fairOrder(turns, { lastStart: BigInt(last_start), limit });
-  return { jobIds, looks, atQuota, waitingJobs: waiting_jobs };
+  return { jobIds, looks, nearQuota, waitingJobs: waiting_jobs };
 }
 
 /** Another replica placed jobs of the same client at the same moment: choose anew. */

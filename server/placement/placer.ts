@@ -115,7 +115,7 @@ export class Placer {
     try {
       const placed = await store.transaction(async (em) => {
         const { jobsInFlight } = this.#options;
-        const { records, nowMs, looks, atQuota, waitingJobs } = await lockQueuedJobs(em, {
+        const { records, nowMs, looks, nearQuota, waitingJobs } = await lockQueuedJobs(em, {
           limit: Math.min(free, MAX_BATCH) + EXTRA_JOBS,
           jobsInFlight,
           ...this.#passedOver.next(),
@@ -141,7 +141,7 @@ export class Placer {
         }
         if (leased.length < waitingJobs) this.#isQueueEmpty = false;
         if (leased.length > 0) await insertLeases(em, leased, this.#options.signer);
-        const clientIds = leased.map(({ job }) => job.clientId).filter((one) => atQuota.has(one));
+        const clientIds = leased.map(({ job }) => job.clientId).filter((one) => nearQuota.has(one));
         await requireInFlight(em, { clientIds, jobsInFlight });
         return leased;
       });

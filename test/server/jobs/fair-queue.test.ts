@@ -246,7 +246,7 @@ whenAll('replicas that choose from one queue', () => {
     const place = () =>
       world.store.transaction(async (em) => {
         const options = { limit: 8, jobsInFlight: 100, ...new PassedOver().next() };
-        const { jobIds, atQuota } = await chooseJobs(em, options);
+        const { jobIds, nearQuota } = await chooseJobs(em, options);
         if (++chosen === 2) bothChose.resolve();
         await bothChose.promise;
         await query(
@@ -255,10 +255,46 @@ whenAll('replicas that choose from one queue', () => {
             where job_id in (select jsonb_array_elements_text($1::jsonb))`,
           [JSON.stringify(jobIds)],
         );
-        await requireInFlight(em, { clientIds: [...atQuota], jobsInFlight: 100 });
+        await requireInFlight(em, { clientIds: [...nearQuota], jobsInFlight: 100 });
         return jobIds.length;
       });
     const outcomes = await Promise.allSettled([place(), place()]);
+    const placed = outcomes.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    expect(placed).to.deep.equal([2]);
+  });
+
+  it('never do so either where one saw more room than jobs, since the other had locked the rest', async () => {
+    const client = await world.client();
+    await world.store.transaction((em) =>
+      saveQuota(em, client.clientId, { ...NO_QUOTA, jobsInFlight: 2 }),
+    );
+    const moduleDigest = await client.register();
+    for (let count = 0; count < 3; count++) await client.submit({ moduleDigest });
+    const bothChose = Promise.withResolvers<void>();
+    const isFull = Promise.withResolvers<void>();
+    let chosen = 0;
+    const place = () =>
+      world.store.transaction(async (em) => {
+        const options = { limit: 8, jobsInFlight: 100, ...new PassedOver().next() };
+        const { jobIds, nearQuota } = await chooseJobs(em, options);
+        if (++chosen === 2) bothChose.resolve();
+        await bothChose.promise;
+        if (jobIds.length === 1) await isFull.promise;
+        await query(
+          em,
+          `update job set state = 'running', revision = 2
+            where job_id in (select jsonb_array_elements_text($1::jsonb))`,
+          [JSON.stringify(jobIds)],
+        );
+        await requireInFlight(em, { clientIds: [...nearQuota], jobsInFlight: 100 });
+        return jobIds.length;
+      });
+    const placeAndTell = async () => {
+      const placed = await place();
+      if (placed === 2) isFull.resolve();
+      return placed;
+    };
+    const outcomes = await Promise.allSettled([placeAndTell(), placeAndTell()]);
     const placed = outcomes.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     expect(placed).to.deep.equal([2]);
   });
