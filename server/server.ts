@@ -110,7 +110,11 @@ export async function startServer(
     // Both are asked for before they are there.
     let metrics: Metrics | null = null;
     let fleet: Fleet | null = null;
-    const onError = failureLog(log, () => metrics?.backgroundFailed());
+    const onError = failureLog(
+      log,
+      () => metrics?.backgroundFailed(),
+      () => clock.now(),
+    );
     const shared = await openShared({
       redisUrls,
       replicaId,

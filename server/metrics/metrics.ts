@@ -131,7 +131,7 @@ export function openMetrics(sources: MetricSources): Metrics {
   });
   const failures = new Counter({
     name: 'gap_junction_background_failures_total',
-    help: 'Failures in the background, each with a line in the log',
+    help: 'Failures in the background; of an outage, the log has one a minute and kind',
     registers,
   });
   const acceptedBeats = beats.labels('accepted');
