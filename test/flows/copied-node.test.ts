@@ -7,28 +7,16 @@ import { expect } from 'chai';
 import { EXIT } from '../../cli/failure.ts';
 import { whenAll } from '../all.ts';
 import { NOTHING, wasmOf } from '../fakes/job-client.ts';
-import { startPostgresql, type Postgresql } from '../fakes/postgresql.ts';
-import { startRedis, type TestRedis } from '../fakes/redis.ts';
-import { LocalWorld } from './local-world.ts';
+import type { LocalWorld } from './local-world.ts';
+import { withReplicaWorlds } from './replica-worlds.ts';
 
 whenAll('two agents of one node, with two replicas', () => {
-  let postgresql: Postgresql;
-  let redis: TestRedis;
+  const startWorld = withReplicaWorlds();
   let world: LocalWorld;
-  before(async () => {
-    postgresql = await startPostgresql();
-    redis = await startRedis(['--maxmemory-policy', 'noeviction']);
-    world = await LocalWorld.start({
-      databaseUrl: postgresql.newDatabase(),
-      redisUrl: redis.url,
-      replicas: 2,
-    });
+  beforeEach(async () => {
+    world = await startWorld();
   });
-  after(async () => {
-    await world.dispose();
-    await redis.stop();
-    postgresql.stop();
-  });
+  afterEach(() => world.dispose());
 
   it('are not both believed: one ends and says why, the other works on', async () => {
     const node = await world.enrol('node');

@@ -7,10 +7,9 @@ import { AttemptState } from '#gen/gapjunction/job/v1/job_pb';
 
 import { whenAll } from '../all.ts';
 import { ENDLESS, NOTHING, wasmOf } from '../fakes/job-client.ts';
-import { startPostgresql, type Postgresql } from '../fakes/postgresql.ts';
-import { startRedis, type TestRedis } from '../fakes/redis.ts';
 import { TcpProxy } from '../fakes/tcp-proxy.ts';
-import { LocalWorld, type LocalWorldOptions } from './local-world.ts';
+import type { LocalWorld, LocalWorldOptions } from './local-world.ts';
+import { withReplicaWorlds } from './replica-worlds.ts';
 
 /** Seconds of work, so that the fault comes in the middle, and time for it on a busy machine. */
 const LIMITS = { fuel: 4_000_000_000n, deadlineEpochs: 60_000 };
@@ -24,22 +23,12 @@ const NOTICED_MS = 180_000;
 const LEASES_LOST = 'the leases have ended';
 
 whenAll('two replicas and their agents', () => {
-  let postgresql: Postgresql;
-  let redis: TestRedis;
+  const startWorld = withReplicaWorlds();
   let world: LocalWorld;
-  before(async () => {
-    postgresql = await startPostgresql();
-    redis = await startRedis(['--maxmemory-policy', 'noeviction']);
-  });
-  after(async () => {
-    await redis.stop();
-    postgresql.stop();
-  });
   afterEach(() => world.dispose());
 
   async function start(options: LocalWorldOptions = {}): Promise<void> {
-    const databaseUrl = postgresql.newDatabase();
-    world = await LocalWorld.start({ databaseUrl, redisUrl: redis.url, replicas: 2, ...options });
+    world = await startWorld(options);
   }
 
   const indexOf = (address: unknown): number =>

@@ -8,31 +8,17 @@ import { EXIT } from '../../cli/failure.ts';
 import type { Program, ProgramEvent } from '../../cli/processes.ts';
 import { whenAll } from '../all.ts';
 import { ENDLESS, NOTHING, wasmOf } from '../fakes/job-client.ts';
-import { startPostgresql, type Postgresql } from '../fakes/postgresql.ts';
-import { startRedis, type TestRedis } from '../fakes/redis.ts';
-import { LocalWorld } from './local-world.ts';
+import type { LocalWorld } from './local-world.ts';
+import { withReplicaWorlds } from './replica-worlds.ts';
 
 /** Seconds of work, so that the fault comes in the middle. */
 const FUEL = 2_000_000_000n;
 
 whenAll('one of two replicas', () => {
-  let postgresql: Postgresql;
-  let redis: TestRedis;
+  const startWorld = withReplicaWorlds();
   let world: LocalWorld;
-  before(async () => {
-    postgresql = await startPostgresql();
-    redis = await startRedis(['--maxmemory-policy', 'noeviction']);
-  });
-  after(async () => {
-    await redis.stop();
-    postgresql.stop();
-  });
   beforeEach(async () => {
-    world = await LocalWorld.start({
-      databaseUrl: postgresql.newDatabase(),
-      redisUrl: redis.url,
-      replicas: 2,
-    });
+    world = await startWorld();
   });
   afterEach(() => world.dispose());
 
