@@ -1,10 +1,10 @@
 // `npm run mutants -- --json`: puts each bug of mutants.ts into a copy of the tree, one at a time, and runs
-// what is to find it. Exit code 1 when one is not found. `--only TEXT` takes those whose name has it.
+// what is to find it. Exit code 1 when one is not found. `--only 'once more|not erased'` takes those whose
+// name matches the expression.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { mkdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { MUTANTS, type Finder, type Mutant } from './mutants.ts';
 import { putIn } from './put-in.ts';
@@ -18,17 +18,18 @@ interface Found {
 }
 
 const ROOT = join(import.meta.dirname, '../..');
-const SEED = /^seed (\d+):.*\n {2}(.+)$/m;
+const VIOLATION = /^seed (\d+):[^\n]*\n {2}([^\n]+)/m;
 
 const { values } = parseArgs({
   options: { json: { type: 'boolean', default: false }, only: { type: 'string', default: '' } },
 });
 
+const only = new RegExp(values.only);
 const copy = mkdtempSync(join(tmpdir(), 'gj-mutants-'));
 const found: Found[] = [];
 try {
   copyTree();
-  for (const mutant of MUTANTS.filter(({ bug }) => bug.includes(values.only))) {
+  for (const mutant of MUTANTS.filter(({ bug }) => only.test(bug))) {
     const result = tryOut(mutant);
     found.push(result);
     process.stderr.write(`${lineOf(result)}\n`);
@@ -84,8 +85,7 @@ function run(finder: Finder): { readonly status: number | null; readonly output:
 /** Which seed or test failed, and its first words. A run that broke in any other way found nothing. */
 function whatFound(finder: Finder, output: string): readonly [string | null, string] {
   if (finder.kind === 'simulation') {
-    const [, seed, violation] =
-      /^seed (\d+):[^\n]*\n {2}(?! )([^\n]+)$/m.exec(output) ?? SEED.exec(output) ?? [];
+    const [, seed, violation] = VIOLATION.exec(output) ?? [];
     return seed === undefined
       ? [null, `the simulation broke: ${output.slice(-500)}`]
       : [`seed ${seed}`, violation ?? ''];

@@ -67,7 +67,7 @@ export function planFaults(random: SeededRandom): FaultPlan {
       tamperedBeats: some(0.1),
       replayedBeats: some(0.1),
       repeatedCompletes: some(0.5),
-      guestFaults: some(0.2),
+      guestFaults: some(0.6),
       hangingGuests: some(0.05),
     },
     incidents: INCIDENTS.filter(() => random.chance(0.4)),
