@@ -22,7 +22,7 @@ describe('the memory of a sandbox process', () => {
       await pool.close();
     }
     expect(logs.join('')).to.match(/The sandbox holds \d+ bytes, more than \d+/);
-  }).timeout(20_000);
+  });
 
   it('leaves a job all that its limits allow, as often as it is copied on its way', () => {
     const none = { memoryBytes: 0, inputBytes: 0, outputBytes: 0 };
