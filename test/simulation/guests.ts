@@ -14,6 +14,8 @@ export interface GuestHabits {
   longestMs: number;
 }
 
+/** Two nodes that say the first are believed that it is the guest's doing; the second is theirs. */
+const FAULTS = ['SANDBOX_DIED', 'NO_MEMORY'];
 const STOP_MS = 50;
 const MOST_OUTPUT_BYTES = 2_000;
 const MOST_LOG_BYTES = 300;
@@ -57,7 +59,7 @@ export class SimulatedPool {
     const random = this.#random;
     const { faultShare, hangingShare, longestMs } = this.#habits;
     const hangs = random.chance(hangingShare);
-    const isFault = random.chance(faultShare);
+    const failure = random.chance(faultShare) ? random.pick(FAULTS) : null;
     const durationMs = random.chance(0.3) ? random.between(1, 50) : random.between(1, longestMs);
     return new Promise((resolve) => {
       const result = guestResult(spec);
@@ -67,7 +69,8 @@ export class SimulatedPool {
         shown = result.logs.subarray(0, Math.ceil(result.logs.length / 2));
         if (shown.length > 0) onLogs?.(shown);
       });
-      const end = (): void => resolve(isFault ? { ...fault(), logs: shown } : result);
+      const end = (): void =>
+        resolve(failure === null ? result : { ...fault(failure), logs: shown });
       const callOff = hangs ? () => {} : clock.after(durationMs, end);
       const stop = (): void => {
         callOff();
@@ -84,8 +87,8 @@ export class SimulatedPool {
   }
 }
 
-function fault(): GuestOutcome {
-  return { ...NOTHING, end: 'NODE_FAULT', detail: 'SANDBOX_DIED' };
+function fault(detail: string): GuestOutcome {
+  return { ...NOTHING, end: 'NODE_FAULT', detail };
 }
 
 function stopped({ seed }: GuestSpec): GuestOutcome {

@@ -32,7 +32,7 @@ export class SharedNonces {
   }
 
   asSeenBy(process: Process): NonceStore {
-    const { now } = process.clock;
+    const now = () => process.clock.now();
     let silentSinceMs: number | null = null;
     return {
       unavailableForMs: () => (silentSinceMs === null ? 0 : now() - silentSinceMs),
