@@ -50,7 +50,9 @@ export class LocalAnnouncements implements Announcements {
 
   /** Calls every listener: some announcement may have been missed. */
   publishAll(): void {
-    for (const topic of [...this.#listeners.keys()]) this.publish(topic);
+    // A copy: a listener may subscribe to another topic while it is called.
+    const topics = this.#listeners.keys().toArray();
+    for (const topic of topics) this.publish(topic);
   }
 
   subscribe(topic: string, listener: () => void): () => void {
