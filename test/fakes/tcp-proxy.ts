@@ -6,6 +6,8 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 export class TcpProxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** Those of lines that lost bytes. */
+  readonly #broken = new Set<Socket>();
   #isCut = false;
   #tried = Promise.withResolvers<void>();
 
@@ -38,9 +40,10 @@ export class TcpProxy {
     return this.#tried.promise;
   }
 
-  /** New connections go through again. Those that lost bytes never do. */
+  /** New connections go through again; those that lost bytes are reset, as the next packet would have them. */
   mend(): void {
     this.#isCut = false;
+    for (const socket of this.#broken) socket.destroy();
   }
 
   async close(): Promise<void> {
@@ -54,16 +57,19 @@ export class TcpProxy {
     const far = this.#isCut
       ? null
       : connect({ port: targetPort, host: '127.0.0.1', allowHalfOpen: true });
-    const line = { isBroken: far === null };
-    this.#forward(near, far, line);
-    if (far !== null) this.#forward(far, near, line);
+    const ends = far === null ? [near] : [near, far];
+    if (far === null) this.#broken.add(near);
+    for (const [index, end] of ends.entries()) this.#forward(end, ends[1 - index] ?? null);
   }
 
-  #forward(from: Socket, to: Socket | null, line: { isBroken: boolean }): void {
+  #forward(from: Socket, to: Socket | null): void {
     this.#sockets.add(from);
     const passes = () => {
-      line.isBroken ||= this.#isCut;
-      return !line.isBroken;
+      if (this.#isCut) {
+        this.#broken.add(from);
+        if (to !== null) this.#broken.add(to);
+      }
+      return !this.#broken.has(from);
     };
     from.on('data', (bytes) => {
       if (passes()) to?.write(bytes);
@@ -75,8 +81,8 @@ export class TcpProxy {
       if (passes()) to?.destroy();
     });
     from.on('close', () => {
-      this.#sockets.delete(from);
       if (passes()) to?.destroy();
+      this.#sockets.delete(from);
     });
   }
 }

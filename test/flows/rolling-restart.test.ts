@@ -1,4 +1,4 @@
-// Two replicas are stopped and started again one after the other, as in an upgrade, while clients submit and
+// Three replicas are stopped and started again one after the other, as in an upgrade, while clients submit and
 // nodes work: nobody notices.
 import { expect } from 'chai';
 
@@ -8,28 +8,19 @@ import { AttemptState } from '#gen/gapjunction/job/v1/job_pb';
 import { untilThere } from '../../cli/retry.ts';
 import { whenAll } from '../all.ts';
 import { BUSY, wasmOf } from '../fakes/job-client.ts';
-import { startPostgresql, type Postgresql } from '../fakes/postgresql.ts';
-import { startRedis, type TestRedis } from '../fakes/redis.ts';
-import { LocalWorld, type EndedJob } from './local-world.ts';
+import type { EndedJob, LocalWorld } from './local-world.ts';
+import { withReplicaWorlds } from './replica-worlds.ts';
 
-whenAll('a rolling restart of two replicas', () => {
-  let postgresql: Postgresql;
-  let redis: TestRedis;
+/** Agents stop their guests when no beat was accepted for four: 8 s. */
+const HEARTBEAT_INTERVAL_MS = 2_000;
+
+whenAll('a rolling restart of three replicas', () => {
+  const startWorld = withReplicaWorlds();
   let world: LocalWorld;
-  before(async () => {
-    postgresql = await startPostgresql();
-    redis = await startRedis(['--maxmemory-policy', 'noeviction']);
-    world = await LocalWorld.start({
-      databaseUrl: postgresql.newDatabase(),
-      redisUrl: redis.url,
-      replicas: 2,
-    });
+  beforeEach(async () => {
+    world = await startWorld({ replicas: 3, heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS });
   });
-  after(async () => {
-    await world.dispose();
-    await redis.stop();
-    postgresql.stop();
-  });
+  afterEach(() => world.dispose());
 
   it('loses no job, runs none again, and pays each once', async () => {
     const nodes = await Promise.all(['one', 'other'].map((name) => world.enrol(name)));
@@ -45,7 +36,7 @@ whenAll('a rolling restart of two replicas', () => {
     }
     const clients = [useIt(), useIt(), useIt()];
 
-    for (const index of [0, 1]) {
+    for (const index of [0, 1, 2]) {
       await world.stopReplica(index);
       await world.restartReplica(index);
     }
@@ -57,6 +48,8 @@ whenAll('a rolling restart of two replicas', () => {
       expect(job.attempts.map(({ state }) => state)).to.deep.equal([AttemptState.COMPLETED]);
     }
     expect(agents.map(({ running }) => running)).to.deep.equal([true, true]);
+    // No beat was late by so much.
+    for (const { log } of agents) expect(log).not.to.contain('the leases have ended');
     expect((await world.balance()).heldMicrocents).to.equal(0n);
     const earnings = await Promise.all(nodes.map((node) => world.earnings(node)));
     const settledJobs = earnings.reduce((sum, one) => sum + one.settledJobs, 0n);
