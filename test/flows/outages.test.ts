@@ -12,8 +12,11 @@ import { startPostgresql, type Postgresql } from '../fakes/postgresql.ts';
 import { startRedis, type TestRedis } from '../fakes/redis.ts';
 import { LocalWorld } from './local-world.ts';
 
-/** Seconds of work, so that the outage comes in the middle. */
-const FUEL = 2_000_000_000n;
+/** Seconds of work, so that the outage comes in the middle, and time for it on a busy machine. */
+const LIMITS = { fuel: 2_000_000_000n, deadlineEpochs: 60_000 };
+
+/** A beat and a half until both replicas have noticed, several times that on a busy machine. */
+const NOTICED_MS = 180_000;
 
 /** Two intervals without a beat are borne by an agent that works on; four end its guests. */
 const HEARTBEAT_INTERVAL_MS = 10_000;
@@ -42,7 +45,7 @@ whenAll('two replicas whose database or Redis goes away', () => {
   });
 
   async function begin(): Promise<string> {
-    const jobId = await world.submit(await wasmOf(ENDLESS), { limits: { fuel: FUEL } });
+    const jobId = await world.submit(await wasmOf(ENDLESS), { limits: LIMITS });
     await world.acknowledged(jobId);
     return jobId;
   }
@@ -70,7 +73,7 @@ whenAll('two replicas whose database or Redis goes away', () => {
     await expectEndedAtFirstTry(await world.submit(module), JobEnd.SUCCEEDED);
     expect(world.runningReplicas).to.equal(2);
     expect(await world.stopAndSumBooks()).to.equal(0n);
-  });
+  }).timeout(NOTICED_MS);
 
   it('run jobs while Redis is gone, take beats again when it is back without its data', async () => {
     const running = await begin();
@@ -82,5 +85,5 @@ whenAll('two replicas whose database or Redis goes away', () => {
     await expectEndedAtFirstTry(await world.submit(await wasmOf(NOTHING)), JobEnd.SUCCEEDED);
     expect(world.runningReplicas).to.equal(2);
     expect(await world.stopAndSumBooks()).to.equal(0n);
-  });
+  }).timeout(NOTICED_MS);
 });

@@ -11,8 +11,8 @@ import { ENDLESS, NOTHING, wasmOf } from '../fakes/job-client.ts';
 import type { LocalWorld } from './local-world.ts';
 import { withReplicaWorlds } from './replica-worlds.ts';
 
-/** Seconds of work, so that the fault comes in the middle. */
-const FUEL = 2_000_000_000n;
+/** Seconds of work, so that the fault comes in the middle, and time for it on a busy machine. */
+const LIMITS = { fuel: 2_000_000_000n, deadlineEpochs: 60_000 };
 
 whenAll('one of two replicas', () => {
   const startWorld = withReplicaWorlds();
@@ -38,7 +38,7 @@ whenAll('one of two replicas', () => {
   async function begin(): Promise<Begun> {
     const agent = await world.run(await world.enrol('node'));
     const at = replicaOf(await agent.event('linked'));
-    const jobId = await world.submit(await wasmOf(ENDLESS), { limits: { fuel: FUEL } });
+    const jobId = await world.submit(await wasmOf(ENDLESS), { limits: LIMITS });
     await agent.event('job_started');
     const watching = runCommandLine('job', {
       args: ['watch', jobId, '--json'],
