@@ -20,6 +20,8 @@ const COMMAND = join(import.meta.dirname, '../../cli/gap-junction.mjs');
 
 /** Seconds of work, so that the kill comes in the middle; it runs out, so that any node ends alike. */
 const FUEL = 2_000_000_000n;
+/** The longest deadline, which a busy machine does not come to before the fuel has run out. */
+const LIMITS = { fuel: FUEL, deadlineEpochs: 60_000 };
 
 whenAll('a kill -9 in the middle of a job', () => {
   jobsSurvive(async () => ({}));
@@ -60,7 +62,7 @@ function jobsSurvive(options: () => Promise<LocalWorldOptions>): void {
   it('of the agent: the job goes to another node, which alone is paid', async () => {
     const [victim, other] = [await world.enrol('victim'), await world.enrol('other')];
     const killed = await world.run(victim);
-    const jobId = await world.submit(module, { limits: { fuel: FUEL } });
+    const jobId = await world.submit(module, { limits: LIMITS });
     await killed.event('job_started');
     const takesOver = await world.run(other);
     await killed.stop('SIGKILL');
@@ -84,7 +86,7 @@ function jobsSurvive(options: () => Promise<LocalWorldOptions>): void {
   it('of the control plane: its node works on, and is paid when it is back', async () => {
     const node = await world.enrol('node');
     const agent = await world.run(node);
-    const jobId = await world.submit(module, { limits: { fuel: FUEL } });
+    const jobId = await world.submit(module, { limits: LIMITS });
     const watched = new Program('job watch', COMMAND, ['job', 'watch', jobId, '--json'], {
       env: { ...process.env, ...world.clientEnvironment },
     });
@@ -104,7 +106,7 @@ function jobsSurvive(options: () => Promise<LocalWorldOptions>): void {
   it('of both: the job is run again by the same machine, and paid once', async () => {
     const node = await world.enrol('node');
     const agent = await world.run(node);
-    const jobId = await world.submit(module, { limits: { fuel: FUEL } });
+    const jobId = await world.submit(module, { limits: LIMITS });
     await agent.event('job_started');
     await agent.stop('SIGKILL');
     await world.killAndRestartServer();
