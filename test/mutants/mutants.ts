@@ -66,7 +66,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     bug: 'an acknowledgement counts that came too late',
-    finder: SIMULATION,
+    finder: { kind: 'test', file: 'test/server/jobs/jobs.test.ts' },
     edits: [
       {
         file: 'server/jobs/jobs.ts',
@@ -220,7 +220,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     bug: 'a node is lost by what one replica heard of it, whatever the others did',
-    finder: { kind: 'test', file: 'test/server/placement/leases.test.ts' },
+    finder: { kind: 'test', file: 'test/server/placement/replicas.test.ts' },
     edits: [
       {
         file: 'server/placement/leases.ts',
