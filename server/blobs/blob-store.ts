@@ -14,17 +14,15 @@ export interface StoredBlob {
     | { readonly kind: 'contents'; readonly contentId: string };
 }
 
-// What a client uploads counts for as long as it has it. What a job brings counts unless the client has it
-// already; what a job gives, never: that is bounded by its price.
+// What a client uploads, and what its jobs bring and give, counts until the last use of it has ended; what
+// an attempt uploads, not before it is its job's. What a job gives is never refused: its client paid for it.
 const PUT = `
   with share as (
-    select counted, counted = 0 or $10::bigint is null or counted + coalesce(
+    select counted, new_bytes, new_bytes = 0 or $10::bigint is null or new_bytes + coalesce(
              (select used_bytes from client_storage where client_id = $2), 0) <= ${shareBytes('$2', '$10')} as admitted
-      from (select case
-              when $3::text in ('attempt', 'output') then 0
-              when $3 = 'job' and exists (
-                select from blob_use u where u.client_id = $2 and u.digest = $1 and u.counted_bytes > 0) then 0
-              else $5::int end as counted) c
+      from (select case when $3::text = 'attempt' then 0 else $5::int end as counted,
+              case when $3 in ('attempt', 'output') or exists (
+                select from client_blob where client_id = $2 and digest = $1) then 0 else $5 end as new_bytes) c
   ), stored as (
     insert into blob (digest, size_bytes, key_id, sealed, content_id, created_ms)
     select $1::bytea, $6::int, $7::text, $8::bytea, $9::text, gap_junction_now_ms()
@@ -36,10 +34,10 @@ const PUT = `
     insert into blob_use (client_id, digest, holder_kind, holder_id, counted_bytes, since_ms)
     select $2::text, $1::bytea, $3::text, $4::text, counted, gap_junction_now_ms()
       from share where admitted
-    on conflict do nothing returning counted_bytes
+    on conflict do nothing returning digest
   )
   select admitted, exists (select from stored) as kept,
-         coalesce((select counted_bytes from used), 0) as counted_bytes
+         case when exists (select from used) then new_bytes else 0 end as counted_bytes
     from share`;
 
 export interface NewBlob {
@@ -52,7 +50,7 @@ export interface NewBlob {
 
 /**
  * Stores a whole blob and its holder's use of it, in one statement. Answers whether these bytes are the
- * ones that are kept: not so where the blob was there before, and what they count. Of a client's share, what
+ * ones that are kept: not so where the blob was there before, and what they count anew. Of a client's share, what
  * others store at the same moment is not seen: see requireShare. Throws RpcError STORAGE_FULL, BLOB_ERASED
  * (ABORTED).
  */

@@ -48,7 +48,7 @@ export const BlobUseSchema = defineEntity({
     blob: () => p.manyToOne(Blob).primary().name('digest').index('blob_use_digest_index'),
     holderKind: p.enum(HOLDER_KINDS).primary(),
     holderId: p.text().primary(),
-    /** 0 where another use of the client's counts for this blob. */
+    /** 0 of an attempt, and of a job where its client has the blob as a module, which counts for as long. */
     countedBytes: p.integer(),
     sinceMs: p.bigint('number'),
   },
@@ -110,6 +110,21 @@ export const BlobChunkSchema = defineEntity({
 });
 export class BlobChunk extends BlobChunkSchema.class {}
 BlobChunkSchema.setClass(BlobChunk);
+
+/** What counts against a client's share: a blob once, however many of its uses count. */
+export const ClientBlobSchema = defineEntity({
+  name: 'ClientBlob',
+  tableName: 'client_blob',
+  properties: {
+    clientId: p.text().primary(),
+    digest: p.uint8array().primary(),
+    countedBytes: p.integer(),
+    /** Those that count; at least 1. */
+    uses: p.integer(),
+  },
+});
+export class ClientBlob extends ClientBlobSchema.class {}
+ClientBlobSchema.setClass(ClientBlob);
 
 /** How much of the store a client fills. */
 export const ClientStorageSchema = defineEntity({

@@ -33,7 +33,7 @@ export const clientHolder = (clientId: string): Uploader => ({
 export interface BlobLimits {
   /** The largest blob: the largest input and output of a job. */
   readonly maxBlobBytes: number;
-  /** All that a client has stored or begun to upload, its jobs' inline inputs with it. */
+  /** All that a client has stored or begun to upload, its jobs' inputs and outputs with it. */
   readonly maxClientBytes: number;
   /** A part of an upload is thrown away so long after its last byte. */
   readonly partialUploadMs: number;
@@ -62,6 +62,10 @@ export const DEFAULT_BLOB_LIMITS: BlobLimits = {
 
 /** What the least blob counts: its rows take place too, and a client could have 2^30 of one byte. */
 const LEAST_COUNTED_BYTES = 4096;
+
+/** As `countedBytes`, in SQL, of a blob that is stored: it has a byte. */
+export const countedBytesOf = (sizeBytes: string) =>
+  `greatest(${sizeBytes}, ${LEAST_COUNTED_BYTES})`;
 
 /** What a blob of this size counts against its client's share. */
 export function countedBytes(sizeBytes: number): number {

@@ -109,7 +109,7 @@ export function createBlobs(parts: UploadParts): Blobs {
       checkUploadStart(start, Math.min(maxBytes ?? limits.maxBlobBytes, limits.maxBlobBytes));
       if (isNothing(start.digest)) return refuseBytes(upload.pieces);
       const own = await store.transaction((em) =>
-        sizeOfOwn(em, { uploader, digest: start.digest, maxClientBytes: limits.maxClientBytes }),
+        sizeOfOwn(em, { uploader, digest: start.digest }),
       );
       if (own === start.sizeBytes) return;
       if (own !== null) throw sizeMismatch(start.sizeBytes, `the blob has ${own}`);

@@ -77,7 +77,7 @@ function shareFull({
   share: string;
 }) {
   return storageFull(
-    `storing ${countedBytes} bytes: you have ${used} of ${share}; delete blobs that you no longer need`,
+    `storing ${countedBytes} bytes: you have ${used} of ${share}; acknowledge the outputs of jobs that ended (job ack), which erases them and their inputs, or delete blobs that you no longer need`,
     { metadata: { quota: 'blob_bytes', limit: share, used } },
   );
 }

@@ -54,7 +54,7 @@ export async function insertUpload(
   entry: UploadKey & { row: UploadRow; maxClientBytes: number },
 ): Promise<void> {
   const { uploader, digest, row, maxClientBytes } = entry;
-  // An output is bounded by what its job costs, and counts for nothing.
+  // An output is bounded by what its job costs, and counts from the completion on.
   const counted = uploader.kind === 'client' ? countedBytes(row.sizeBytes) : 0;
   await query(
     em,

@@ -3,8 +3,8 @@ import { digestText } from '../../protocol/bill/digest.ts';
 import { RpcError } from '../rpc/error.ts';
 import { query } from '../store/query.ts';
 import type { EntityManager } from '../store/store.ts';
-import { blobUnknown, countedBytes, type BlobHolder, type Uploader } from './blob.ts';
-import { lockShares, requireShare } from './share-store.ts';
+import { blobUnknown, countedBytesOf, type BlobHolder, type Uploader } from './blob.ts';
+import { lockShares } from './share-store.ts';
 
 const READABLE = `exists (select from blob_use u where u.digest = b.digest and u.client_id = $1
   and u.holder_kind in ('client', 'module', 'job', 'output'))`;
@@ -52,35 +52,31 @@ export function sizeReadableBy(
 }
 
 /**
- * As sizeReadableBy; what a client has through its jobs becomes its own upload by that, and counts; what it
- * uploaded before is kept for as long again. The last of its transaction. Throws RpcError STORAGE_FULL.
+ * As sizeReadableBy; what a client has through its jobs becomes its own upload by that, and what it uploaded
+ * before is kept for as long again. It takes no room: all that a client may read counts already.
  */
 export async function sizeOfOwn(
   em: EntityManager,
-  { uploader, digest, maxClientBytes }: UploaderBlob & { maxClientBytes: number },
+  { uploader, digest }: UploaderBlob,
 ): Promise<number | null> {
   const size = await sizeReadableBy(em, { uploader, digest });
   if (size === null || uploader.kind === 'attempt') return size;
-  const counted = countedBytes(size);
-  const uses = await query<{ is_new: boolean }>(
+  await query(
     em,
     `insert into blob_use (client_id, digest, holder_kind, holder_id, counted_bytes, since_ms)
-     select $1::text, $2::bytea, 'client', $1::text, $3::int, gap_junction_now_ms()
+     select $1::text, $2::bytea, 'client', $1::text, ${countedBytesOf('$3::int')}, gap_junction_now_ms()
       where not exists (
         select from blob_use where client_id = $1 and digest = $2 and holder_kind = 'module')
-     on conflict (client_id, digest, holder_kind, holder_id) do update set since_ms = excluded.since_ms
-     returning xmax = 0 as is_new`,
-    [uploader.clientId, digest, counted],
+     on conflict (client_id, digest, holder_kind, holder_id) do update set since_ms = excluded.since_ms`,
+    [uploader.clientId, digest, size],
   );
-  if (uses[0]?.is_new === true) {
-    await requireShare(em, { clientId: uploader.clientId, maxClientBytes, countedBytes: counted });
-  }
   return size;
 }
 
 /**
  * Makes the holder a user of blobs that its client may read; one that it uses already stays. Answers
- * their sizes in the order asked for. Throws RpcError BLOB_UNKNOWN (NOT_FOUND).
+ * their sizes in the order asked for. A job's use of a module counts as the module's: that is locked, and so not
+ * deleted before the use is seen. Throws RpcError BLOB_UNKNOWN (NOT_FOUND).
  */
 export async function insertUses(
   em: EntityManager,
@@ -92,9 +88,15 @@ export async function insertUses(
     em,
     `with readable as (
        select b.digest, b.size_bytes from blob b where b.digest in (${list}) and ${READABLE}
+     ), module as materialized (
+       select u.digest from blob_use u
+        where u.client_id = $1 and u.digest in (${list}) and u.holder_kind = 'module' and $2 = 'job'
+        order by u.digest for key share
      ), used as (
        insert into blob_use (client_id, digest, holder_kind, holder_id, counted_bytes, since_ms)
-       select $1::text, digest, $2::text, $3::text, 0, gap_junction_now_ms() from readable
+       select $1::text, r.digest, $2::text, $3::text,
+              case when m.digest is null then ${countedBytesOf('r.size_bytes')} else 0 end, gap_junction_now_ms()
+         from readable r left join module m on m.digest = r.digest
        on conflict do nothing
      )
      select digest, size_bytes from readable`,
@@ -138,21 +140,23 @@ export async function keepModule(
   await insertUses(em, { holder, digests: [digest] });
 }
 
-/** A job needs its module no longer; its input stays as what it leaves, and counts no more. */
+/** A job needs its module no longer; its input stays as what it leaves, and counts for as long. */
 export async function endJobUses(
   em: EntityManager,
   { jobId, clientId, module, input }: JobUses,
 ): Promise<void> {
   await query(
     em,
-    `with ended as (
-       delete from blob_use
-        where client_id = $1 and digest in ($3, $4) and holder_kind = 'job' and holder_id = $2
+    `with input as (
+       update blob_use u set holder_kind = 'output', since_ms = gap_junction_now_ms()
+        where client_id = $1 and digest = $4 and holder_kind = 'job' and holder_id = $2
+          and not exists (select from blob_use o where o.client_id = $1 and o.digest = $4
+            and o.holder_kind = 'output' and o.holder_id = $2)
        returning digest
      )
-     insert into blob_use (client_id, digest, holder_kind, holder_id, counted_bytes, since_ms)
-     select $1::text, digest, 'output', $2::text, 0, gap_junction_now_ms() from ended where digest = $4
-     on conflict do nothing`,
+     delete from blob_use
+      where client_id = $1 and digest in ($3, $4) and holder_kind = 'job' and holder_id = $2
+        and digest not in (select digest from input)`,
     [clientId, jobId, module, input],
   );
 }
@@ -176,7 +180,7 @@ export interface LeftByJob {
 
 /**
  * Ends the uses of what jobs left, and of outputs that their attempts uploaded for nothing. Those of one blob
- * in the order of their holders' ids, as a client does that deletes it.
+ * in the order of their holders' ids, as a client does that deletes it. The last of its transaction.
  */
 export async function deleteLeft(em: EntityManager, jobs: readonly LeftByJob[]): Promise<void> {
   const left = jobs.flatMap(({ jobId, clientId, digests }) =>
@@ -202,6 +206,10 @@ export async function deleteLeft(em: EntityManager, jobs: readonly LeftByJob[]):
       where u.client_id = l.client_id and u.digest = l.digest
         and u.holder_kind = 'output' and u.holder_id = l.holder_id`,
     [JSON.stringify(left), JSON.stringify(jobs.flatMap(({ attemptIds }) => attemptIds))],
+  );
+  await lockShares(
+    em,
+    jobs.map(({ clientId }) => ({ client_id: clientId })),
   );
 }
 
@@ -239,7 +247,7 @@ export async function deleteUses(
   );
 }
 
-/** Turns the output that an attempt uploaded into its job's. Answers its size; null where there is none. */
+/** Turns the output that an attempt uploaded into its job's, and counts it, whatever room there is. Answers its size; null where there is none. */
 export async function claimUse(
   em: EntityManager,
   claim: { clientId: string; attemptId: string; jobId: string; digest: Uint8Array },
@@ -247,9 +255,12 @@ export async function claimUse(
   const rows = await query<{ size_bytes: number }>(
     em,
     `with claimed as (
-       update blob_use set holder_kind = 'output', holder_id = $4
-        where client_id = $1 and digest = $2 and holder_kind = 'attempt' and holder_id = $3
-       returning digest
+       update blob_use u
+          set holder_kind = 'output', holder_id = $4, counted_bytes = ${countedBytesOf('b.size_bytes')}
+         from blob b
+        where b.digest = u.digest and u.client_id = $1 and u.digest = $2
+          and u.holder_kind = 'attempt' and u.holder_id = $3
+       returning u.digest
      )
      select b.size_bytes from blob b join claimed c on c.digest = b.digest`,
     [claim.clientId, claim.digest, claim.attemptId, claim.jobId],
@@ -265,11 +276,12 @@ export async function deleteClientUses(
   em: EntityManager,
   { clientId, digest }: { clientId: string; digest: Uint8Array },
 ): Promise<void> {
+  const own = `from blob_use where client_id = $1 and digest = $2 and holder_kind <> 'attempt'`;
+  await query(em, `select ${own} order by holder_kind, holder_id for update`, [clientId, digest]);
+  // Read once more: a job may have come to use the module that we waited for.
   const uses = await query<{ holder_kind: string; holder_id: string }>(
     em,
-    `select holder_kind, holder_id from blob_use
-      where client_id = $1 and digest = $2 and holder_kind <> 'attempt'
-      order by holder_kind, holder_id for update`,
+    `select holder_kind, holder_id ${own}`,
     [clientId, digest],
   );
   const job = uses.find((use) => use.holder_kind === 'job');

@@ -85,6 +85,6 @@ async function giveUpLeft(
       row.output_digest === null ? [row.input_digest] : [row.input_digest, row.output_digest],
     attemptIds: JSON.parse(row.attempt_ids) as string[],
   }));
-  await blobs.giveUpLeft(em, left);
   await eraseLogs(em, jobIds);
+  await blobs.giveUpLeft(em, left);
 }

@@ -18,6 +18,7 @@ import {
   BlobUploadSchema,
   BlobUseEndSchema,
   BlobUseSchema,
+  ClientBlobSchema,
   ClientStorageSchema,
 } from '../blobs/blob.entity.ts';
 import {
@@ -53,6 +54,7 @@ export const entities: EntitySchema[] = [
   BlobUploadSchema,
   BlobErasureSchema,
   BlobChunkSchema,
+  ClientBlobSchema,
   ClientStorageSchema,
   ContentKeySchema,
   ContentKeyEndSchema,

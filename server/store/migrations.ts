@@ -3,6 +3,7 @@
 import type { Constructor } from '@mikro-orm/core';
 import type { Migration } from '@mikro-orm/migrations';
 import { BillsMigration } from './migrations/bills.ts';
+import { BlobSharesMigration } from './migrations/blob-shares.ts';
 import { BlobsMigration } from './migrations/blobs.ts';
 import { JobsMigration } from './migrations/jobs.ts';
 import { AuditMigration } from './migrations/audit.ts';
@@ -42,4 +43,5 @@ export const migrations: { name: string; class: Constructor<Migration> }[] = [
   { name: '0017-work-streams', class: WorkStreamsMigration },
   { name: '0018-upload-turns', class: UploadTurnsMigration },
   { name: '0019-old-keys', class: OldKeysMigration },
+  { name: '0020-blob-shares', class: BlobSharesMigration },
 ];

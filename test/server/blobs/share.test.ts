@@ -3,14 +3,14 @@ import { expect } from 'chai';
 import { clientHolder } from '../../../server/blobs/blob.ts';
 import { saveQuota } from '../../../server/clients/quota-store.ts';
 import { expectRefusal } from '../expect-refusal.ts';
-import { cut, fresh, freshBytes, onEachBlobStore, sent } from './blob-world.ts';
+import { cut, digestOf, fresh, freshBytes, onEachBlobStore, sent } from './blob-world.ts';
 
 const LEAST_COUNTED_BYTES = 4096;
 /** What was touched in this very millisecond is stale. */
 const NO_TIME_MS = -1;
 
 onEachBlobStore("a client's share of the store", (world) => {
-  const { upload, put, restart, store } = world;
+  const { upload, use, restart, store } = world;
   afterEach(() => restart());
 
   /** How many of these were done. */
@@ -31,15 +31,39 @@ onEachBlobStore("a client's share of the store", (world) => {
     });
   }
 
-  it('has room for one output that the client makes its own, not for ten at once', async () => {
-    const client = clientHolder(fresh('c'));
+  it('is not free while a job that was cancelled keeps its input, nor while another uses it', async () => {
+    const { clientId, ...client } = clientHolder(fresh('c'));
     restart({ maxClientBytes: LEAST_COUNTED_BYTES });
-    const outputs = Array.from({ length: 10 }, () => freshBytes(20));
-    for (const output of outputs) {
-      await put({ kind: 'output', id: fresh('j'), clientId: client.clientId }, output);
+    const [input, module, next] = [freshBytes(100), freshBytes(20), freshBytes(100)];
+    const full = async () => {
+      const refusal = await expectRefusal(
+        upload({ ...client, clientId }, next, sent(next)),
+        'RESOURCE_EXHAUSTED',
+        'STORAGE_FULL',
+      );
+      expect(refusal.message).to.contain('job ack');
+    };
+    await upload({ ...client, clientId }, input, sent(input));
+    const digest = digestOf(input);
+    const jobs = [fresh('j'), fresh('j')].map((id) => ({ kind: 'job', id, clientId }) as const);
+    for (const job of jobs) {
+      await store().transaction((em) =>
+        world.blobs.claimUpload(em, { clientId, jobId: job.id, digest }),
+      );
+      await use(job, input);
     }
-    const uploads = outputs.map((output) => upload(client, output, sent()));
-    expect(await done(uploads)).to.equal(1);
+    for (const { id: jobId } of jobs) {
+      await full();
+      const ended = { jobId, clientId, module: digestOf(module), input: digest };
+      await store().transaction((em) => world.blobs.endJob(em, ended));
+    }
+    for (const { id: jobId } of jobs) {
+      await full();
+      await store().transaction((em) =>
+        world.blobs.giveUpLeft(em, [{ jobId, clientId, digests: [digest], attemptIds: [] }]),
+      );
+    }
+    await upload({ ...client, clientId }, next, sent(next));
   });
 
   it('is what an operator set, and a refusal says how much of it is used', async () => {

@@ -124,8 +124,6 @@ onEachBlobStore('uses of blobs', (world) => {
     expect(await reasonOf(upload(client, freshBytes(1), sent()))).to.equal('SIZE_MISMATCH');
     const input = put({ kind: 'job', id: fresh('j'), clientId: client.clientId }, freshBytes(1));
     expect(await reasonOf(input)).to.equal('STORAGE_FULL');
-    // What its jobs give is bounded by what they cost.
-    await put({ kind: 'output', id: fresh('j'), clientId: client.clientId }, freshBytes(30));
     // A blob that it has counts once, however many jobs use it.
     await put({ kind: 'job', id: fresh('j'), clientId: client.clientId }, second);
     const { offset } = await world.blobs.uploadOffset(client, digestOf(first));
@@ -136,16 +134,20 @@ onEachBlobStore('uses of blobs', (world) => {
     restart();
   });
 
-  it('counts an output that the client makes its own, without sending it', async () => {
+  it('counts an output, refuses none, and lets the client make it its own in no more room', async () => {
     const client = clientHolder(fresh('c'));
-    const [first, second] = [freshBytes(20), freshBytes(20)];
+    const [first, second, third] = [freshBytes(20), freshBytes(20), freshBytes(20)];
     restart({ maxClientBytes: 4096 });
     for (const output of [first, second]) {
       await put({ kind: 'output', id: fresh('j'), clientId: client.clientId }, output);
     }
     await upload(client, first, sent());
     await upload(client, first, sent());
-    expect(await reasonOf(upload(client, second, sent()))).to.equal('STORAGE_FULL');
+    expect(await reasonOf(upload(client, third, sent(third)))).to.equal('STORAGE_FULL');
+    await world.blobs.delete({ clientId: client.clientId, digest: digestOf(second) });
+    expect(await reasonOf(upload(client, third, sent(third)))).to.equal('STORAGE_FULL');
+    await world.blobs.delete({ clientId: client.clientId, digest: digestOf(first) });
+    await upload(client, third, sent(third));
     restart();
   });
 

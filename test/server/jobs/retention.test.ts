@@ -138,17 +138,19 @@ onEachWorld('what a job leaves', (openWorld) => {
     await expectRefusal(acknowledge(jobId, stranger), 'NOT_FOUND', 'NOT_FOUND');
   });
 
-  it('does not count against what its client may store', async () => {
-    const { digests } = await ended();
-    const rows = await world.store.read((em) =>
-      query<{ counted: string }>(
-        em,
-        `select sum(counted_bytes)::text as counted from blob_use where client_id = $1
-          and digest in ($2, $3)`,
-        [client.clientId, digests.input, digests.output],
-      ),
-    );
-    expect(rows[0]?.counted).to.equal('0');
+  it('counts against what its client may store until it is acknowledged, and no longer', async () => {
+    const { digests, jobId } = await ended();
+    const counted = () =>
+      world.store.read((em) =>
+        query<{ counted_bytes: number }>(
+          em,
+          `select counted_bytes from client_blob where client_id = $1 and digest in ($2, $3)`,
+          [client.clientId, digests.input, digests.output],
+        ),
+      );
+    expect(await counted()).to.deep.equal([{ counted_bytes: 4096 }, { counted_bytes: 4096 }]);
+    await acknowledge(jobId);
+    expect(await counted()).to.deep.equal([]);
   });
 
   it('upload that no job names is erased an hour after its last byte; a module is not', async () => {

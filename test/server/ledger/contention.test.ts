@@ -45,6 +45,9 @@ onEachStore('money under contention', (store) => {
       const amounts = { chargeMicrocents: 50n, nodeShareMicrocents: 40n };
       return settleJob(em, { clientId, jobId, nodeId, ...amounts });
     });
+    await store().transaction((em) =>
+      blobs.giveUpLeft(em, [{ jobId, clientId, digests: [digest], attemptIds: [] }]),
+    );
   }
 
   it('pays every job once and leaves nothing held', async () => {

@@ -92,7 +92,7 @@ export type ClientQuota = Message<"gapjunction.admin.v1.ClientQuota"> & {
   fuelPerHour: bigint;
 
   /**
-   * Bytes of its blobs.
+   * Bytes of its blobs: uploads, modules, inputs and outputs of jobs until they are erased.
    *
    * @generated from field: uint64 blob_bytes = 4;
    */

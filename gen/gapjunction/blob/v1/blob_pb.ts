@@ -244,12 +244,14 @@ export const BlobService: GenService<{
    * already there is accepted without its bytes: end the stream after the first message.
    *
    * It is kept for an hour after its last byte, or for as long as it is a module (RegisterModule) or a
-   * job that named it (SubmitJob) needs it.
+   * job that named it (SubmitJob) keeps it: until its output is acknowledged, or an hour after its end. It
+   * counts against the client's share for as long, once.
    *
    * Errors, by reason: DIGEST_MISMATCH, SIZE_MISMATCH, BLOB_TOO_LARGE, UPLOAD_OUT_OF_ORDER,
    * ATTEMPT_NOT_YOURS (INVALID_ARGUMENT). OFFSET_MISMATCH (FAILED_PRECONDITION, metadata `offset`),
    * UPLOAD_TAKEN_OVER, BLOB_ERASED (ABORTED): ask GetUploadOffset and go on from there. STORAGE_FULL
-   * (RESOURCE_EXHAUSTED): the disk, or, with metadata `quota`, `limit` and `used`, the client's share.
+   * (RESOURCE_EXHAUSTED): the disk, or, with metadata `quota`, `limit` and `used`, the client's share:
+   * JobService.AcknowledgeOutput and DeleteBlob make room.
    * NOT_FOUND: no such attempt is leased to the node.
    *
    * @generated from rpc gapjunction.blob.v1.BlobService.Upload

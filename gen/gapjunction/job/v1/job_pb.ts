@@ -1103,7 +1103,8 @@ export const JobService: GenService<{
   },
   /**
    * The client has the output and the logs that it wants: the job's input, output and logs are erased as
-   * soon as no check of the job needs them. The digests stay, and so does the bill. Safe to repeat.
+   * soon as no check of the job needs them, and count against the client's share no more. The digests stay,
+   * and so does the bill. Safe to repeat.
    * FAILED_PRECONDITION (NOT_ENDED) before the end.
    *
    * @generated from rpc gapjunction.job.v1.JobService.AcknowledgeOutput
