@@ -174,8 +174,14 @@ export class Delivery {
       } else {
         this.#keepBill(receipt, answer.response);
       }
-    } finally {
       journal.erase(attemptId);
+    } catch (cause) {
+      // A full disk, say. The receipt stays in the journal: the next start hands it in again, and gets the
+      // same answer.
+      log.error(
+        { jobId, attemptId, requestId, err: cause },
+        'writing down what became of a receipt failed; it is handed in again when the agent starts',
+      );
     }
   }
 
