@@ -11,6 +11,12 @@ export const JobSchema = defineEntity({
     },
     // The queued jobs that waited for too long.
     { properties: ['state', 'queueEndMs'] },
+    // Those that run and are to be stopped.
+    {
+      name: 'job_to_cancel_index',
+      properties: ['jobId'],
+      where: `state = 'running' and cancel_reason is not null`,
+    },
     // What ended jobs left, oldest first, as long as it is kept.
     {
       name: 'job_kept_index',

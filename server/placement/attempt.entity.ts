@@ -3,7 +3,14 @@ import { defineEntity, p } from '@mikro-orm/core';
 export const AttemptSchema = defineEntity({
   name: 'Attempt',
   tableName: 'attempt',
-  indexes: [{ properties: ['state', 'nodeId'] }],
+  indexes: [
+    { properties: ['state', 'nodeId'] },
+    // The open leases, by when the first of their times passes.
+    {
+      name: 'attempt_due_index',
+      expression: `create index attempt_due_index on attempt ((case when state = 'leased' then least(acknowledge_by_ms, lease_end_ms) else lease_end_ms end)) where state in ('leased', 'acknowledged')`,
+    },
+  ],
   uniques: [{ properties: ['jobId', 'fence'] }, { properties: ['taskId'] }],
   properties: {
     attemptId: p.text().primary(),

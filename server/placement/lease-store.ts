@@ -105,7 +105,6 @@ export interface OpenLease {
   readonly leasedMs: number;
   readonly acknowledgeByMs: number;
   readonly leaseEndMs: number;
-  readonly cancelRequested: boolean;
 }
 
 interface OpenLeaseRow {
@@ -116,45 +115,56 @@ interface OpenLeaseRow {
   readonly leased_ms: string;
   readonly acknowledge_by_ms: string;
   readonly lease_end_ms: string;
-  readonly cancel_requested: boolean;
 }
 
-const SELECT_OPEN = `
-  select a.attempt_id, a.job_id, a.node_id, a.state, a.leased_ms::text, a.acknowledge_by_ms::text,
-         a.lease_end_ms::text, j.cancel_reason is not null as cancel_requested
-    from attempt a join job j on j.job_id = a.job_id
-   where a.state in ('leased', 'acknowledged')`;
+const OPEN_COLUMNS = `a.attempt_id, a.job_id, a.node_id, a.state, a.leased_ms::text,
+  a.acknowledge_by_ms::text, a.lease_end_ms::text`;
+
+const IS_OPEN = `a.state in ('leased', 'acknowledged')`;
+
+/** When the first of a lease's times passes: as its index has it. */
+const DUE_MS = `(case when a.state = 'leased' then least(a.acknowledge_by_ms, a.lease_end_ms) else a.lease_end_ms end)`;
 
 /** The open leases of a node, or of all. */
 export async function readOpenLeases(
   em: EntityManager,
   nodeId: string | null,
 ): Promise<readonly OpenLease[]> {
-  const rows = await query<OpenLeaseRow>(
-    em,
-    `${SELECT_OPEN} and ($1::text is null or a.node_id = $1)`,
-    [nodeId],
-  );
+  const all = `select ${OPEN_COLUMNS} from attempt a where ${IS_OPEN}`;
+  const rows =
+    nodeId === null
+      ? await query<OpenLeaseRow>(em, all)
+      : await query<OpenLeaseRow>(em, `${all} and a.node_id = $1`, [nodeId]);
   return rows.map(openLeaseOf);
 }
 
-/** The open leases past one of their times, and those to be cancelled. */
+/** One sweep ends at most so many leases: a few transactions of some milliseconds each. */
+const MAX_OVERDUE_LEASES = 1_000;
+
+/**
+ * The open leases past one of their times, the longest overdue first, at most 1,000; and those, of running
+ * jobs, that are to be cancelled and are not overdue.
+ */
 export async function readLeasesToEnd(em: EntityManager): Promise<{
   readonly overdue: readonly OpenLease[];
   readonly toCancel: readonly OpenLease[];
 }> {
-  const rows = await query<OpenLeaseRow & { is_overdue: boolean }>(
+  const overdue = await query<OpenLeaseRow>(
     em,
-    `select o.*, (o.lease_end_ms::bigint < now_ms
-         or (o.state = 'leased' and o.acknowledge_by_ms::bigint < now_ms)) as is_overdue
-       from (${SELECT_OPEN}) o, gap_junction_now_ms() as now_ms
-      where o.cancel_requested or o.lease_end_ms::bigint < now_ms
-         or (o.state = 'leased' and o.acknowledge_by_ms::bigint < now_ms)`,
+    `select ${OPEN_COLUMNS} from attempt a
+      where ${IS_OPEN} and ${DUE_MS} < (select gap_junction_now_ms())
+      order by ${DUE_MS} limit $1::int`,
+    [MAX_OVERDUE_LEASES],
   );
-  return {
-    overdue: rows.filter((row) => row.is_overdue).map(openLeaseOf),
-    toCancel: rows.filter((row) => row.cancel_requested && !row.is_overdue).map(openLeaseOf),
-  };
+  // One job after the other: a plan that expects many would read all attempts.
+  const toCancel = await query<OpenLeaseRow>(
+    em,
+    `select ${OPEN_COLUMNS} from job j cross join lateral (
+       select * from attempt a where a.job_id = j.job_id order by a.fence desc limit 1) a
+      where j.state = 'running' and j.cancel_reason is not null and ${IS_OPEN}
+        and ${DUE_MS} >= (select gap_junction_now_ms())`,
+  );
+  return { overdue: overdue.map(openLeaseOf), toCancel: toCancel.map(openLeaseOf) };
 }
 
 function openLeaseOf(row: OpenLeaseRow): OpenLease {
@@ -166,7 +176,6 @@ function openLeaseOf(row: OpenLeaseRow): OpenLease {
     leasedMs: Number(row.leased_ms),
     acknowledgeByMs: Number(row.acknowledge_by_ms),
     leaseEndMs: Number(row.lease_end_ms),
-    cancelRequested: row.cancel_requested,
   };
 }
 

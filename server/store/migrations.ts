@@ -11,6 +11,7 @@ import { CertificatesMigration } from './migrations/certificates.ts';
 import { ClientsMigration } from './migrations/clients.ts';
 import { ClockMigration } from './migrations/clock.ts';
 import { ContentKeysMigration } from './migrations/content-keys.ts';
+import { DueLeasesMigration } from './migrations/due-leases.ts';
 import { FairQueueMigration } from './migrations/fair-queue.ts';
 import { FleetMigration } from './migrations/fleet.ts';
 import { KeyDigestsMigration } from './migrations/key-digests.ts';
@@ -44,4 +45,5 @@ export const migrations: { name: string; class: Constructor<Migration> }[] = [
   { name: '0018-upload-turns', class: UploadTurnsMigration },
   { name: '0019-old-keys', class: OldKeysMigration },
   { name: '0020-blob-shares', class: BlobSharesMigration },
+  { name: '0021-due-leases', class: DueLeasesMigration },
 ];
