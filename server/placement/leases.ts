@@ -12,6 +12,9 @@ import { HeldAttempts, type HeldAttempt } from './held-attempts.ts';
 import type { WorkStream, WorkStreams } from './work-stream.ts';
 import { readLeaseUse, readOpenLeases } from './lease-store.ts';
 
+/** One transaction ends at most so many: it locks their jobs, and their clients' balances, until it commits. */
+const MAX_ENDED_AT_ONCE = 100;
+
 /** Why a control plane ends an attempt, beside that its time is over. */
 export type LeaseFailure =
   /** No beat for a lost-period. */
@@ -61,7 +64,7 @@ export class Leases {
 
   /**
    * Fails these attempts, where they still are their jobs' current ones; each job is queued again or ends,
-   * and then its hold goes back. All in one transaction.
+   * and then its hold goes back. At most 100 jobs in one transaction.
    */
   async fail(attempts: readonly (HeldAttempt & { failure: LeaseFailure })[]): Promise<void> {
     await this.#end(attempts, ({ attemptId, failure }) => ({
@@ -86,7 +89,17 @@ export class Leases {
     eventOf: (attempt: Ending) => JobEvent,
     unlessHeard: string | null = null,
   ): Promise<void> {
-    if (attempts.length === 0) return;
+    for (let first = 0; first < attempts.length; first += MAX_ENDED_AT_ONCE) {
+      const slice = attempts.slice(first, first + MAX_ENDED_AT_ONCE);
+      await this.#endSlice(slice, eventOf, unlessHeard);
+    }
+  }
+
+  async #endSlice<Ending extends HeldAttempt>(
+    attempts: readonly Ending[],
+    eventOf: (attempt: Ending) => JobEvent,
+    unlessHeard: string | null,
+  ): Promise<void> {
     const byJob = new Map(attempts.map((attempt) => [attempt.jobId, attempt]));
     const changed = await this.#change(
       [...byJob.keys()],
