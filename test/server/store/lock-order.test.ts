@@ -87,7 +87,7 @@ whenAll('replicas at the same rows', () => {
       query(
         em,
         `insert into blob_use (client_id, digest, holder_kind, holder_id, counted_bytes, since_ms)
-         select 'c-1', $1, 'output', job_id, 0, 1 from job order by random() on conflict do nothing`,
+         select 'c-1', $1, 'output', job_id, 4096, 1 from job order by random() on conflict do nothing`,
         [digest],
       );
     const erase = async (em: EntityManager) =>
