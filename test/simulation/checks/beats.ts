@@ -2,9 +2,14 @@
 // of a node heard long after a newer one.
 import type { BeatRecord } from '../beat-record.ts';
 import type { SharedNonces } from '../nonces.ts';
+import { CONFIG } from '../replica.ts';
 
-/** Announcements may be lost; each replica then reads the newest streams by itself every few seconds. */
-const NEWS_MS = 10_000;
+/**
+ * Announcements may be lost; each replica then reads the newest streams by itself every few seconds. One that
+ * was paused, or cut off from the database, cannot: it takes beats for half of a lost-period at most.
+ */
+const NEWS_MS =
+  (CONFIG.heartbeat.lostAfterIntervals * CONFIG.heartbeat.baseIntervalMs) / 2 + 10_000;
 
 export function checkBeats(beats: BeatRecord, nonces: SharedNonces): readonly string[] {
   const problems: string[] = [];
