@@ -34,10 +34,13 @@ export interface Assignment {
  */
 const WAIT_FOR_OTHER_REPLICAS_MS = 3_000;
 
+/** A node that is busy for so long may be so for ever: a second try where the first one failed is better. */
+const WAIT_FOR_BUSY_NODES_MS = 60_000;
+
 /**
  * First job first, each to the node with the most free slots that meets its constraints; a job that no
  * node can take holds up none behind it. A node on which this job failed gets it again only when no other
- * node may take it at all; while another is merely busy, the job waits for it.
+ * node may take it at all; while another is merely busy, the job waits for it, for a minute.
  */
 export function assign(
   jobs: readonly WaitingJob[],
@@ -91,7 +94,9 @@ function excludedNodes(
   const failed = failedNodes(job);
   if (failed.size === 0) return NONE;
   const fits = workers.filter((worker) => meets(worker, constraints));
-  if (fits.some(({ nodeId }) => !failed.has(nodeId))) return failed;
+  if (fits.some(({ nodeId }) => !failed.has(nodeId))) {
+    return nowMs - job.queuedMs < WAIT_FOR_BUSY_NODES_MS ? failed : NONE;
+  }
   if (nowMs - job.queuedMs >= WAIT_FOR_OTHER_REPLICAS_MS) return NONE;
   const here = new Set(workers.map(({ nodeId }) => nodeId));
   const mayFitElsewhere = workingNodes().some((nodeId) => !here.has(nodeId) && !failed.has(nodeId));

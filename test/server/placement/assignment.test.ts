@@ -78,6 +78,13 @@ describe('placing jobs', () => {
     expect(placed([failed], [worker('n1')])).to.deep.equal(['j1 n1']);
   });
 
+  it('does not let a job wait for ever for a node that stays busy', () => {
+    const failed = waiting(job('j1', ['n1']));
+    const workers = [worker('n1'), worker('n2', 0)];
+    expect(placed([failed], workers, { nowMs: 5_000 })).to.deep.equal([]);
+    expect(placed([failed], workers, { nowMs: 100_000 })).to.deep.equal(['j1 n1']);
+  });
+
   it('lets a job wait a moment for nodes of other replicas, and not for ever', () => {
     const failed = waiting(job('j1', ['n1']));
     expect(placed([failed], [worker('n1')], { elsewhere: ['n2'], nowMs: 100 })).to.deep.equal([]);
