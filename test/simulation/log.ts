@@ -22,7 +22,9 @@ export function logInto(
         err?: unknown;
         cause?: unknown;
       };
-      if (what.includes('does not hold')) complain(`${name}: ${what}: ${textOf(facts)}`);
+      // Of an agent: the receipt was paid, and what it was told of that cannot be true.
+      if (what.startsWith('the settlement does not hold'))
+        complain(`${name}: ${what}: ${textOf(facts)}`);
       if (err === undefined && cause === undefined) return;
       const text = textOf(err ?? cause);
       trace.comment(text);
