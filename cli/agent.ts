@@ -26,6 +26,7 @@ import { defaultSlots, parseSlots } from '../agent/machine.ts';
 import { readStatus } from '../agent/status.ts';
 import { writeBillFile } from '../protocol/bill/bill-file.ts';
 import { isId } from '../protocol/identity/ids.ts';
+import { addressOption } from './connection.ts';
 import { CommandError, EXIT } from './failure.ts';
 import { centsText, print, printJson, progress } from './output.ts';
 
@@ -90,14 +91,7 @@ function withCommon(command: Command): Command {
         .env('GJ_AGENT_DATA_DIR')
         .default(join(homedir(), '.gap-junction', 'agent')),
     )
-    .addOption(
-      new Option(
-        '--address <host:port,...>',
-        'the control plane, or each of its replicas; a list, or given again',
-      )
-        .argParser((text: string, before?: string) => (before ? `${before},${text}` : text))
-        .env('GJ_ADDRESS'),
-    )
+    .addOption(addressOption())
     .addOption(
       new Option('--log-level <level>', 'what is logged on stderr')
         .choices(LOG_LEVELS)

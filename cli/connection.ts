@@ -35,17 +35,20 @@ export interface ConnectionOptions {
   readonly key?: string;
 }
 
+/** --address, of one replica or of several: a list with commas, whichever way it was given. */
+export function addressOption(): Option {
+  return new Option(
+    '--address <host:port,...>',
+    'the control plane, or each of its replicas; a list, or given again',
+  )
+    .argParser((text: string, before?: string) => (before ? `${before},${text}` : text))
+    .env('GJ_ADDRESS');
+}
+
 /** Adds --address, --ca, --cert and --key. */
 export function withConnection(command: Command): Command {
   return command
-    .addOption(
-      new Option(
-        '--address <host:port,...>',
-        'the control plane, or each of its replicas; a list, or given again',
-      )
-        .argParser((text: string, before?: string) => (before ? `${before},${text}` : text))
-        .env('GJ_ADDRESS'),
-    )
+    .addOption(addressOption())
     .addOption(new Option('--ca <file>', "its authority's root certificate, PEM").env('GJ_CA'))
     .addOption(new Option('--cert <file>', 'your certificate, PEM').env('GJ_CERT'))
     .addOption(new Option('--key <file>', 'its private key, PEM').env('GJ_KEY'));

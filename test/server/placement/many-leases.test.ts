@@ -7,6 +7,7 @@ import { Leases } from '../../../server/placement/leases.ts';
 import { WorkStreams } from '../../../server/placement/work-stream.ts';
 import { query } from '../../../server/store/query.ts';
 import type { EntityManager } from '../../../server/store/store.ts';
+import { insertAttemptRows, insertJobRows } from '../../fakes/job-rows.ts';
 import { onEachStore } from '../../fakes/stores.ts';
 
 const LEASES = 250;
@@ -38,25 +39,10 @@ onEachStore('many leases that end at once', (store) => {
 });
 
 async function fill(em: EntityManager): Promise<void> {
-  await query(
+  await insertJobRows(em, { last: LEASES }, { client_id: `'c-' || i % 3`, state: `'running'` });
+  await insertAttemptRows(
     em,
-    `insert into job (job_id, client_id, request_id, body_digest, state, revision, module_digest, module_bytes,
-       input_digest, input_bytes, entry, stdout_as_result, debug_logs, fuel_limit, deadline_epochs,
-       memory_limit_bytes, output_limit_bytes, log_limit_bytes, profile, profile_digest, price_base_microcents,
-       price_per_mib_module_microcents, price_per_mib_io_microcents, price_per_million_fuel_microcents,
-       price_share_basis_points, seed, hold_microcents, priority, required_labels, least_isolation_level,
-       queue_timeout_ms, total_timeout_ms, submit_request_id, submitted_ms, queued_ms, queue_end_ms)
-     select 'j-' || i, 'c-' || i % 3, 'r-' || i, '', 'running', 1, '', 1, '', 1, 'START', false, false, 1, 1, 1,
-       1, 1, '', '', 1, 1, 1, 1, 1, '', 1, 0, '{}', 0, 3600000, 7200000, '', now_ms, now_ms, now_ms + 3600000
-       from gap_junction_now_ms() as now_ms, generate_series(1, $1::int) as i`,
-    [LEASES],
-  );
-  await query(
-    em,
-    `insert into attempt (attempt_id, job_id, fence, node_id, state, leased_ms, acknowledge_by_ms, lease_end_ms,
-       task_id, order_payload, order_key_id, order_chain_digest, node_key_id, node_chain_digest)
-     select 'a-' || i, 'j-' || i, 1, 'n-' || i % 5, 'acknowledged', 1, 1, 1, i::text::bytea, '', '', '', '', ''
-       from generate_series(1, $1::int) as i`,
-    [LEASES],
+    { last: LEASES },
+    { node_id: `'n-' || i % 5`, state: `'acknowledged'` },
   );
 }

@@ -2,36 +2,20 @@
 import { expect } from 'chai';
 import { giveUpStale } from '../../../server/blobs/upload-store.ts';
 import { deleteUnnamed } from '../../../server/blobs/use-store.ts';
-import { systemClock } from '../../../server/clock.ts';
 import { giveUpOverdue } from '../../../server/jobs/retention-store.ts';
 import { readLeasesToEnd, readOverdueJobs } from '../../../server/placement/lease-store.ts';
 import { readAttemptNews } from '../../../server/placement/work-stream-store.ts';
-import { openStore, type OpenStore } from '../../../server/store/open.ts';
 import { query } from '../../../server/store/query.ts';
 import type { EntityManager } from '../../../server/store/store.ts';
-import { whenAll } from '../../all.ts';
-import { type Postgresql, startPostgresql } from '../../fakes/postgresql.ts';
+import { onFilledPostgresql } from '../../fakes/filled-postgresql.ts';
+import { insertAttemptRows, insertJobRows } from '../../fakes/job-rows.ts';
 
 const HOUR_MS = 3_600_000;
 const ROWS = 20_000;
 /** With fewer, to read the whole index is as good. */
 const ATTEMPTS = 100_000;
 
-whenAll('what is due among many rows', () => {
-  let postgresql: Postgresql;
-  let store: OpenStore;
-  before(async () => {
-    postgresql = await startPostgresql();
-    const location = { kind: 'postgresql', url: postgresql.newDatabase() } as const;
-    store = await openStore(location, { clock: systemClock, exclusive: true });
-    await store.transaction(fill);
-    await store.read((em) => query(em, 'vacuum analyze'));
-  });
-  after(async () => {
-    await store.close();
-    postgresql.stop();
-  });
-
+onFilledPostgresql('what is due among many rows', fill, (store) => {
   /** Rows that one transaction fetched from our tables. */
   const rowsRead = async (work: (em: EntityManager) => Promise<unknown>) =>
     measured(work, 'select sum(seq_tup_read + idx_tup_fetch)::int from pg_stat_xact_user_tables');
@@ -44,7 +28,7 @@ whenAll('what is due among many rows', () => {
     );
 
   async function measured(work: (em: EntityManager) => Promise<unknown>, measure: string) {
-    return store.transaction(async (em) => {
+    return store().transaction(async (em) => {
       await work(em);
       const [answer] = await query<{ sum: number }>(em, measure);
       return answer?.sum ?? Number.NaN;
@@ -89,41 +73,33 @@ whenAll('what is due among many rows', () => {
 });
 
 async function fill(em: EntityManager): Promise<void> {
-  await query(
+  const ended = (value: string) => `case when i % 4 > 1 then ${value} end`;
+  await insertJobRows(
     em,
-    `insert into job (job_id, client_id, request_id, body_digest, state, revision, module_digest, module_bytes,
-       input_digest, input_bytes, entry, stdout_as_result, debug_logs, fuel_limit, deadline_epochs,
-       memory_limit_bytes, output_limit_bytes, log_limit_bytes, profile, profile_digest, price_base_microcents,
-       price_per_mib_module_microcents, price_per_mib_io_microcents, price_per_million_fuel_microcents,
-       price_share_basis_points, seed, hold_microcents, priority, required_labels, least_isolation_level,
-       queue_timeout_ms, total_timeout_ms, submit_request_id, submitted_ms, queued_ms, queue_end_ms, "end",
-       end_detail, ended_ms)
-     select 'j-' || i, 'c-' || i % 100, 'r-' || i, '', state, 1, '', 1, '', 1, 'START', false, false, 1, 1, 1, 1,
-       1, '', '', 1, 1, 1, 1, 1, '', 1, 0, '{}', 0, 3600000, 7200000, '', now_ms, now_ms, now_ms + 3600000,
-       case state when 'ended' then 'SUCCEEDED' end, case state when 'ended' then '' end,
-       case state when 'ended' then now_ms end
-       from gap_junction_now_ms() as now_ms, generate_series(1, $1::int) as i,
-         lateral (select case i % 4 when 0 then 'queued' when 1 then 'running' else 'ended' end as state) s`,
-    [ROWS],
+    { last: ROWS },
+    {
+      client_id: `'c-' || i % 100`,
+      state: `case i % 4 when 0 then 'queued' when 1 then 'running' else 'ended' end`,
+      end: ended(`'SUCCEEDED'`),
+      end_detail: ended(`''`),
+      ended_ms: ended('now_ms'),
+    },
   );
-  await query(
-    em,
-    `insert into attempt (attempt_id, job_id, fence, node_id, state, leased_ms, acknowledge_by_ms, lease_end_ms,
-       ended_ms, task_id, order_payload, order_key_id, order_chain_digest, node_key_id, node_chain_digest)
-     select 'a-' || i, 'j-' || i, 1, 'n-' || i % 5000, 'completed', 1, 1, 1, 1, i::text::bytea, '', '', '', '', ''
-       from generate_series(1, $1::int) as i`,
-    [ATTEMPTS],
-  );
+  const node_id = `'n-' || i % 5000`;
+  await insertAttemptRows(em, { last: ATTEMPTS }, { node_id, ended_ms: '1' });
   // Every running job holds a lease. Two are overdue, and two are to be cancelled.
-  await query(
+  await insertAttemptRows(
     em,
-    `insert into attempt (attempt_id, job_id, fence, node_id, state, leased_ms, acknowledge_by_ms, lease_end_ms,
-       ended_ms, task_id, order_payload, order_key_id, order_chain_digest, node_key_id, node_chain_digest)
-     select 'a-open-' || i, 'j-' || i, 2, 'n-' || i % 5000, case i when 5 then 'leased' else 'acknowledged' end,
-       1, case i when 5 then 20 else 1 end, case i when 9 then 10 else gap_junction_now_ms() + 3600000 end,
-       null, ('open' || i)::bytea, '', '', '', '', ''
-       from generate_series(1, $1::int, 4) as i`,
-    [ROWS],
+    { last: ROWS, step: 4 },
+    {
+      attempt_id: `'a-open-' || i`,
+      fence: '2',
+      node_id,
+      state: `case i when 5 then 'leased' else 'acknowledged' end`,
+      acknowledge_by_ms: 'case i when 5 then 20 else 1 end',
+      lease_end_ms: 'case i when 9 then 10 else now_ms + 3600000 end',
+      task_id: `('open' || i)::bytea`,
+    },
   );
   await query(
     em,

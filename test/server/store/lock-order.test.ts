@@ -3,32 +3,16 @@
 import { randomInt } from 'node:crypto';
 import { expect } from 'chai';
 import { deleteClientUses, deleteLeft, deleteUnnamed } from '../../../server/blobs/use-store.ts';
-import { systemClock } from '../../../server/clock.ts';
 import { saveSignatures } from '../../../server/placement/completion-store.ts';
-import { openStore, type OpenStore } from '../../../server/store/open.ts';
 import { query } from '../../../server/store/query.ts';
 import type { EntityManager } from '../../../server/store/store.ts';
-import { whenAll } from '../../all.ts';
-import { type Postgresql, startPostgresql } from '../../fakes/postgresql.ts';
+import { onFilledPostgresql } from '../../fakes/filled-postgresql.ts';
+import { insertAttemptRows, insertJobRows } from '../../fakes/job-rows.ts';
 
 const ROUNDS = 30;
 const JOBS = 64;
 
-whenAll('replicas at the same rows', () => {
-  let postgresql: Postgresql;
-  let store: OpenStore;
-  before(async () => {
-    postgresql = await startPostgresql();
-    const location = { kind: 'postgresql', url: postgresql.newDatabase() } as const;
-    store = await openStore(location, { clock: systemClock, exclusive: true });
-    await store.transaction(fill);
-    await store.read((em) => query(em, 'vacuum analyze'));
-  });
-  after(async () => {
-    await store.close();
-    postgresql.stop();
-  });
-
+onFilledPostgresql('replicas at the same rows', fill, (store) => {
   /** Runs all at once, so often; answers what went wrong. */
   async function failures(
     prepare: (em: EntityManager) => Promise<unknown>,
@@ -36,10 +20,10 @@ whenAll('replicas at the same rows', () => {
   ): Promise<readonly string[]> {
     const failed: string[] = [];
     for (let round = 0; round < ROUNDS; round++) {
-      await store.transaction(prepare);
+      await store().transaction(prepare);
       const all = await Promise.allSettled(
         works.map((work) =>
-          store.transaction(async (em) => {
+          store().transaction(async (em) => {
             // As in a table that has grown.
             await query(
               em,
@@ -118,27 +102,12 @@ function shuffled<T>(items: readonly T[]): readonly T[] {
 }
 
 async function fill(em: EntityManager): Promise<void> {
-  await query(
+  await insertJobRows(
     em,
-    `insert into job (job_id, client_id, request_id, body_digest, state, revision, module_digest, module_bytes,
-       input_digest, input_bytes, entry, stdout_as_result, debug_logs, fuel_limit, deadline_epochs,
-       memory_limit_bytes, output_limit_bytes, log_limit_bytes, profile, profile_digest, price_base_microcents,
-       price_per_mib_module_microcents, price_per_mib_io_microcents, price_per_million_fuel_microcents,
-       price_share_basis_points, seed, hold_microcents, priority, required_labels, least_isolation_level,
-       queue_timeout_ms, submit_request_id, submitted_ms, queued_ms, queue_end_ms, "end", end_detail, ended_ms)
-     select 'j-' || i, 'c-1', 'r-' || i, '', 'settling', 1, '', 1, '', 1, 'START', false, false, 1, 1, 1, 1, 1, '',
-       '', 1, 1, 1, 1, 1, '', 1, 0, '{}', 0, 1, '', 1, 1, 1, 'SUCCEEDED', '', 1
-       from generate_series(1, $1::int) as i`,
-    [JOBS],
+    { last: JOBS },
+    { state: `'settling'`, end: `'SUCCEEDED'`, end_detail: `''`, ended_ms: '1' },
   );
-  await query(
-    em,
-    `insert into attempt (attempt_id, job_id, fence, node_id, state, leased_ms, acknowledge_by_ms, lease_end_ms,
-       ended_ms, task_id, order_payload, order_key_id, order_chain_digest, node_key_id, node_chain_digest)
-     select 'a-' || i, 'j-' || i, 1, 'n-1', 'completed', 1, 1, 1, 1, i::text::bytea, '', '', '', '', ''
-       from generate_series(1, $1::int) as i`,
-    [JOBS],
-  );
+  await insertAttemptRows(em, { last: JOBS }, { ended_ms: '1' });
   await query(
     em,
     `insert into bill (job_id, attempt_id, receipt_payload, receipt_signature, receipt_key_id,
