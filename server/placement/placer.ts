@@ -106,21 +106,22 @@ export class Placer {
   /** Answers whether it placed some and there may be more. */
   async #placeBatch(): Promise<boolean> {
     this.#check();
-    const { streams, store, mayTakeWork, workingNodes } = this.#options;
-    const working = streams.all().filter(({ node }) => mayTakeWork(node.nodeId));
-    const free = working.reduce((sum, stream) => sum + stream.freeSlots, 0);
-    if (free === 0) return false;
+    const { store, workingNodes } = this.#options;
+    const expected = freeSlotsOf(this.#working());
+    if (expected === 0) return false;
     const taken: { stream: WorkStream; attemptId: string }[] = [];
     this.#isQueueEmpty = true;
     try {
       const placed = await store.transaction(async (em) => {
         const { jobsInFlight } = this.#options;
         const { records, nowMs, looks, nearQuota, waitingJobs } = await lockQueuedJobs(em, {
-          limit: Math.min(free, MAX_BATCH) + EXTRA_JOBS,
+          limit: Math.min(expected, MAX_BATCH) + EXTRA_JOBS,
           jobsInFlight,
           ...this.#passedOver.next(),
         });
         const jobs = records.map(({ job }) => job);
+        // Not before the queue was read: what came meanwhile woke nobody, the queue being taken for empty.
+        const working = this.#working();
         const workers = working.map(({ node: { nodeId }, freeSlots, traits }) => ({
           nodeId,
           freeSlots,
@@ -133,7 +134,7 @@ export class Placer {
         });
         this.#passedOver.learn(looks, {
           placed: new Set(all.map(({ job }) => job.jobId)),
-          passedOver: passedOver(jobs, all, free),
+          passedOver: passedOver(jobs, all, freeSlotsOf(working)),
         });
         for (const { stream, attemptId } of leased) {
           taken.push({ stream, attemptId });
@@ -155,6 +156,12 @@ export class Placer {
       for (const { stream, attemptId } of taken) stream.settle(attemptId);
       throw cause;
     }
+  }
+
+  /** The streams of nodes that may take work, with a free slot or without. */
+  #working(): readonly WorkStream[] {
+    const { streams, mayTakeWork } = this.#options;
+    return streams.all().filter(({ node }) => mayTakeWork(node.nodeId));
   }
 
   /**
@@ -248,6 +255,10 @@ export class Placer {
     // It ended meanwhile: where its node has a newer one, that one sends the order.
     if (stream.hasEnded) announcements.publish(workTopic(stream.node.nodeId));
   }
+}
+
+function freeSlotsOf(streams: readonly WorkStream[]): number {
+  return streams.reduce((sum, { freeSlots }) => sum + freeSlots, 0);
 }
 
 interface Placed extends NewLease {
