@@ -7,6 +7,7 @@ import {
   MetricsSchema,
   RefusalReason,
   type Answer,
+  type Directive,
   type HeartbeatReply,
   type HeartbeatRequest,
   type HeartbeatRequestSchema,
@@ -48,6 +49,19 @@ export type BeatsEnd =
 const ANSWER_TIMEOUT_MS = 10_000;
 /** The control plane stretches 15 s for a large fleet; an hour would be no heartbeat. */
 const MAX_INTERVAL_MS = 3_600_000;
+/** A node is lost so many intervals after a beat, where its answer does not say. */
+const LOST_INTERVALS = 4;
+/** The most that a control plane can be set to. */
+const MAX_LOST_INTERVALS = 100;
+
+/** What the answer to an accepted beat says. */
+export interface Accepted {
+  /** Until the next beat. */
+  readonly intervalMs: number;
+  /** Without another accepted beat the node's leases end so long after this one. At least the interval. */
+  readonly lostAfterMs: number;
+  readonly directives: readonly Directive[];
+}
 
 export interface BeatsOptions {
   readonly connection: Connection;
@@ -59,7 +73,7 @@ export interface BeatsOptions {
   readonly content: () => BeatContent;
   /** Each beat waits for it: whoever holds it back may be about to beat on a newer stream. */
   readonly beforeBeat: () => Promise<void>;
-  readonly onAccepted: (answer: Answer) => void;
+  readonly onAccepted: (accepted: Accepted) => void;
 }
 
 /** Beats until the stream ends, and says why. Never rejects. */
@@ -129,14 +143,24 @@ async function converse(options: BeatsOptions, stream: Stream): Promise<BeatsEnd
     const verdict = judgeReply(heartbeat, frame.value, { kind: 'answer', nonce });
     if (verdict.kind === 'refuse') return { kind: 'forged', problem: verdict.problem };
     if (verdict.reply.kind.case !== 'answer') return refused(verdict.reply);
-    const answer = verdict.reply.kind.value;
-    const intervalMs = Number(answer.nextIntervalMs);
-    if (!(intervalMs >= 1 && intervalMs <= MAX_INTERVAL_MS)) {
-      return { kind: 'forged', problem: `the next interval is ${intervalMs} ms` };
-    }
-    onAccepted(answer);
-    await stream.wait(intervalMs);
+    const accepted = readAnswer(verdict.reply.kind.value);
+    if (typeof accepted === 'string') return { kind: 'forged', problem: accepted };
+    onAccepted(accepted);
+    await stream.wait(accepted.intervalMs);
   }
+}
+
+/** Answers what is wrong with it, where something is. */
+function readAnswer({ nextIntervalMs, lostAfterMs, directives }: Answer): Accepted | string {
+  const intervalMs = Number(nextIntervalMs);
+  if (!(intervalMs >= 1 && intervalMs <= MAX_INTERVAL_MS)) {
+    return `the next interval is ${intervalMs} ms`;
+  }
+  const lostMs = lostAfterMs === 0n ? LOST_INTERVALS * intervalMs : Number(lostAfterMs);
+  if (!(lostMs >= intervalMs && lostMs <= MAX_LOST_INTERVALS * intervalMs)) {
+    return `the node is lost after ${lostMs} ms, with a beat each ${intervalMs} ms`;
+  }
+  return { intervalMs, lostAfterMs: lostMs, directives };
 }
 
 function refused({ kind }: HeartbeatReply): BeatsEnd {

@@ -1,10 +1,9 @@
 // One connection at work: beats first; when the first is accepted, a Work stream. Both end together, but for
 // a while in which the control plane can accept no beats: work goes on, and beats are tried anew.
-import type { Answer } from '#gen/gapjunction/node/v1/heartbeat_pb';
 import type { Order } from '#gen/gapjunction/node/v1/dispatch_pb';
 import { pause, type Clock, type Random, type RandomBytes } from '../clock.ts';
 import type { NodeIdentity } from '../identity/identity.ts';
-import { beat, type BeatContent, type BeatsEnd } from './beats.ts';
+import { beat, type Accepted, type BeatContent, type BeatsEnd } from './beats.ts';
 import type { Connection } from './connection.ts';
 import { openWork, type Introduction, type WorkEnd, type WorkStream } from './work.ts';
 
@@ -41,7 +40,7 @@ export interface SessionOptions {
   readonly randomBytes: RandomBytes;
   readonly introduction: Introduction;
   readonly content: () => BeatContent;
-  readonly onAccepted: (answer: Answer) => void;
+  readonly onAccepted: (accepted: Accepted) => void;
   readonly take: (order: Order) => string | null;
   readonly cancel: (attemptId: string) => void;
   readonly freeSlots: () => number;
@@ -87,10 +86,10 @@ export function openSession(options: SessionOptions): Session {
         await held;
         hasBeaten = true;
       },
-      onAccepted(answer) {
+      onAccepted(accepted) {
         unheardTries = 0;
-        patientUntilMs = clock.now() + PATIENT_INTERVALS * Number(answer.nextIntervalMs);
-        onAccepted(answer);
+        patientUntilMs = clock.now() + PATIENT_INTERVALS * accepted.intervalMs;
+        onAccepted(accepted);
         work?.offerAgain();
         if (work !== null || closing.signal.aborted) return;
         work = openWork({ ...options, signal: closing.signal });

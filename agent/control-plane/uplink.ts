@@ -1,7 +1,7 @@
 // The agent's link to the control plane for as long as it runs: connects, connects again, renews the
 // certificate and moves to it without letting go of what runs, and says when nobody has heard of this
 // node for so long that its leases have ended.
-import { Directive, type Answer } from '#gen/gapjunction/node/v1/heartbeat_pb';
+import { Directive } from '#gen/gapjunction/node/v1/heartbeat_pb';
 import type { Order } from '#gen/gapjunction/node/v1/dispatch_pb';
 import type { Logger } from 'pino';
 
@@ -12,7 +12,7 @@ import type { NodeIdentity } from '../identity/identity.ts';
 import { dropRetiredKeys } from '../identity/renew.ts';
 import type { Link } from '../jobs/link.ts';
 import { addressText, inRandomOrder, type Address } from './address.ts';
-import type { BeatContent } from './beats.ts';
+import type { Accepted, BeatContent } from './beats.ts';
 import { connectTo, type Connection } from './connection.ts';
 import { Leaving, Waiters } from './connections.ts';
 import {
@@ -28,8 +28,6 @@ import { Renewals } from './renewals.ts';
 import { openSession, type Session, type SessionEnd } from './session.ts';
 import type { Introduction } from './work.ts';
 
-/** A node is lost so many granted intervals after its last accepted beat. */
-const LOST_INTERVALS = 4;
 /** Two agents of one node take the Work stream from each other within a back-off, at most 5 s. */
 const TAKEN_OVER_WITHIN_MS = 60_000;
 
@@ -240,21 +238,22 @@ export class Uplink implements Link {
     return session;
   }
 
-  #onAccepted(session: Session, answer: Answer): void {
+  #onAccepted(session: Session, { lostAfterMs, directives }: Accepted): void {
     const { clock, tell, log, slots } = this.#options;
     const host = this.#host;
     if (host === null) return;
     const now = clock.now();
     this.#callOffLoss();
-    this.#callOffLoss = clock.after(Number(answer.nextIntervalMs) * LOST_INTERVALS, () => {
+    this.#callOffLoss = clock.after(lostAfterMs, () => {
       log.warn(
-        'no beat was accepted for four intervals: the leases have ended, stopping all guests',
+        { lostAfterMs },
+        'no beat was accepted for so long that the leases have ended: stopping all guests',
       );
       host.onLeasesLost();
     });
     host.onBeat(now, session.connection.address);
-    host.onDrainWish(answer.directives.includes(Directive.DRAIN));
-    if (answer.directives.includes(Directive.RENEW)) void this.#renewals.now();
+    host.onDrainWish(directives.includes(Directive.DRAIN));
+    if (directives.includes(Directive.RENEW)) void this.#renewals.now();
     if (session.isUp()) return;
     // The first beat of this session: the stream for work opens when this returns.
     queueMicrotask(() => {

@@ -60,14 +60,26 @@ export function readMetrics(bytes: Uint8Array): BeatMetrics {
     : fromBinary(MetricsSchema, bytes, { readUnknownFields: false });
 }
 
-/** A HeartbeatReply with an Answer of fewer than 100 directives. The interval is a whole number from 0. */
-export function answerBytes(nextIntervalMs: number, directives: readonly Directive[]): Uint8Array {
+/** A HeartbeatReply with an Answer of fewer than 100 directives. Its times are whole numbers from 0. */
+export function answerBytes({
+  nextIntervalMs,
+  lostAfterMs,
+  directives,
+}: {
+  readonly nextIntervalMs: number;
+  readonly lostAfterMs: number;
+  readonly directives: readonly Directive[];
+}): Uint8Array {
   const answer: number[] = [];
   if (nextIntervalMs > 0) {
     answer.push(varintTag(1));
     pushVarint(answer, nextIntervalMs);
   }
   if (directives.length > 0) answer.push(lengthTag(2), directives.length, ...directives);
+  if (lostAfterMs > 0) {
+    answer.push(varintTag(3));
+    pushVarint(answer, lostAfterMs);
+  }
   return Uint8Array.of(lengthTag(2), answer.length, ...answer);
 }
 

@@ -69,9 +69,9 @@ export class Fleet {
   #stops: (() => void)[] = [];
 
   private constructor(options: FleetOptions) {
-    const { store, clock, baseIntervalMs, lostAfterIntervals, onError } = options;
+    const { store, clock, baseIntervalMs, onError } = options;
     this.#options = options;
-    const lostPeriodMs = lostAfterIntervals * baseIntervalMs;
+    const lostPeriodMs = this.lostPeriodMs(baseIntervalMs);
     this.#terms = {
       lostPeriodMs,
       writtenWithinMs: Math.min(MAX_SYNC_INTERVAL_MS, lostPeriodMs / SYNCS_PER_PERIOD),
@@ -80,7 +80,7 @@ export class Fleet {
     this.#writer = new BeatWriter({
       store,
       clock,
-      lostPeriodMs: (grantedIntervalMs) => lostAfterIntervals * grantedIntervalMs,
+      lostPeriodMs: (grantedIntervalMs) => this.lostPeriodMs(grantedIntervalMs),
       maxAgeMs: this.#maxUnwrittenMs,
     });
     this.#reader = new FleetReader({ store, clock, onError });
@@ -141,6 +141,11 @@ export class Fleet {
     return this.#members.ids().filter((nodeId) => this.mayTakeWork(nodeId));
   }
 
+  /** How long after a beat that was granted this interval its node is lost, in milliseconds. */
+  lostPeriodMs(grantedIntervalMs: number): number {
+    return this.#options.lostAfterIntervals * grantedIntervalMs;
+  }
+
   /** The last beat that this replica accepted. */
   lastBeat(nodeId: string): Beat | null {
     return this.#members.get(nodeId)?.lastBeat ?? null;
@@ -179,7 +184,7 @@ export class Fleet {
       readonly grantedIntervalMs: number;
     },
   ): Promise<boolean> {
-    const lostPeriodMs = this.#options.lostAfterIntervals * claim.grantedIntervalMs;
+    const lostPeriodMs = this.lostPeriodMs(claim.grantedIntervalMs);
     const row = await this.#claims.add({ ...claim, nodeId, lostPeriodMs });
     if (row === null) {
       await this.refresh(nodeId);

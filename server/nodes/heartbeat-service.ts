@@ -166,8 +166,13 @@ class Streams {
 
   #accept(stream: Stream, frame: Frame, beat: Beat): FrameAnswer {
     stream.nextSequence++;
-    this.#deps.fleet.heard(stream.caller.nodeId, beat);
-    const payload = answerBytes(beat.grantedIntervalMs, this.#directives(stream));
+    const { fleet } = this.#deps;
+    fleet.heard(stream.caller.nodeId, beat);
+    const payload = answerBytes({
+      nextIntervalMs: beat.grantedIntervalMs,
+      lostAfterMs: fleet.lostPeriodMs(beat.grantedIntervalMs),
+      directives: this.#directives(stream),
+    });
     return { bytes: this.#seal(stream, frame.nonce, payload), isLast: false };
   }
 

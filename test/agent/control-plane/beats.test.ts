@@ -15,7 +15,7 @@ import {
 } from '#gen/gapjunction/node/v1/heartbeat_pb';
 
 import { systemRandomBytes } from '../../../agent/clock.ts';
-import { beat, type BeatsEnd } from '../../../agent/control-plane/beats.ts';
+import { beat, type Accepted, type BeatsEnd } from '../../../agent/control-plane/beats.ts';
 import type { Connection } from '../../../agent/control-plane/connection.ts';
 import type { NodeIdentity } from '../../../agent/identity/identity.ts';
 import { verifyMac } from '../../../protocol/heartbeat/mac.ts';
@@ -43,7 +43,10 @@ describe('the beats of a node', () => {
   });
   after(() => dispose());
 
-  async function run(script: Script, onAccepted: (clock: TestClock) => void = () => {}) {
+  async function run(
+    script: Script,
+    onAccepted: (clock: TestClock, accepted: Accepted) => void = () => {},
+  ) {
     const clock = new TestClock(NOW);
     const transport = createRouterTransport(({ service }) => {
       service(HeartbeatService, {
@@ -65,7 +68,7 @@ describe('the beats of a node', () => {
       signal: stop.signal,
       content: () => ({ slots: 2, attemptIds: [] }),
       beforeBeat: () => Promise.resolve(),
-      onAccepted: () => queueMicrotask(() => onAccepted(clock)),
+      onAccepted: (accepted) => queueMicrotask(() => onAccepted(clock, accepted)),
     });
     return end;
   }
@@ -80,8 +83,12 @@ describe('the beats of a node', () => {
     });
   const hello = (): HeartbeatResponse =>
     seal({ kind: { case: 'hello', value: { streamId: STREAM_ID } } }, randomBytes(16));
-  const answer = (nonce: Uint8Array, nextIntervalMs = 15_000n): HeartbeatResponse =>
-    seal({ kind: { case: 'answer', value: { nextIntervalMs } } }, nonce);
+  const answer = (
+    nonce: Uint8Array,
+    nextIntervalMs = 15_000n,
+    lostAfterMs = 0n,
+  ): HeartbeatResponse =>
+    seal({ kind: { case: 'answer', value: { nextIntervalMs, lostAfterMs } } }, nonce);
 
   it('carry the stream of the hello and a sequence from 1, under a MAC, in the rhythm asked for', async () => {
     const metrics: Metrics[] = [];
@@ -105,6 +112,26 @@ describe('the beats of a node', () => {
       expect(slots).to.equal(2);
     }
   });
+
+  for (const [toldMs, lostAfterMs] of [
+    [300_000n, 300_000],
+    [0n, 60_000],
+  ] as const) {
+    it(`say after how long a silence the node is lost: told ${toldMs} ms, ${lostAfterMs} ms`, async () => {
+      const accepted: Accepted[] = [];
+      await run(
+        async function* (_, requests) {
+          yield hello();
+          yield answer((await requests.next()).value.nonce, 15_000n, toldMs);
+        },
+        (clock, one) => {
+          accepted.push(one);
+          setImmediate(() => clock.advance(15_000));
+        },
+      );
+      expect(accepted).to.deep.equal([{ intervalMs: 15_000, lostAfterMs, directives: [] }]);
+    });
+  }
 
   const other = randomBytes(16);
   const helloCases: Readonly<Record<string, () => HeartbeatResponse>> = {
@@ -139,6 +166,8 @@ describe('the beats of a node', () => {
       create(answerSchema, { ...frame, $typeName: undefined, payload: frame.metrics }),
     'an interval of nothing': ({ nonce }) => answer(nonce, 0n),
     'an interval of a year': ({ nonce }) => answer(nonce, 31_536_000_000n),
+    'a loss before the next beat': ({ nonce }) => answer(nonce, 15_000n, 14_999n),
+    'a loss in a year': ({ nonce }) => answer(nonce, 15_000n, 31_536_000_000n),
   };
   const answerSchema = HeartbeatService.method.heartbeat.output;
   for (const [what, reply] of Object.entries(answerCases)) {

@@ -133,14 +133,18 @@ describe('the bytes of an answer, written by hand', () => {
 
   it('are those that any writer would write', () => {
     fc.assert(
-      fc.property(interval, directives, (nextIntervalMs, told) => {
+      fc.property(interval, interval, directives, (nextIntervalMs, lostAfterMs, told) => {
         const reply = create(HeartbeatReplySchema, {
           kind: {
             case: 'answer',
-            value: { nextIntervalMs: BigInt(nextIntervalMs), directives: told },
+            value: {
+              nextIntervalMs: BigInt(nextIntervalMs),
+              lostAfterMs: BigInt(lostAfterMs),
+              directives: told,
+            },
           },
         });
-        const written = answerBytes(nextIntervalMs, told);
+        const written = answerBytes({ nextIntervalMs, lostAfterMs, directives: told });
         expect(written).to.deep.equal(toBinary(HeartbeatReplySchema, reply));
       }),
     );

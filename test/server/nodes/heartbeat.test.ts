@@ -34,7 +34,9 @@ describe('a heartbeat over the wire', () => {
     const answer = await stream.exchange(stream.beat({ metrics: { slots: 7 } }));
     expect(answer.case).to.equal('answer');
     if (answer.case === 'answer') {
-      expect(Number(answer.value.nextIntervalMs)).to.be.within(13_500, 16_500);
+      const { nextIntervalMs, lostAfterMs } = answer.value;
+      expect(Number(nextIntervalMs)).to.be.within(13_500, 16_500);
+      expect(lostAfterMs).to.equal(4n * nextIntervalMs);
     }
     expect((await stream.exchange(stream.beat({ metrics: { slots: 7 } }))).case).to.equal('answer');
     const shown = await admin().getNode({ nodeId: node.id });
