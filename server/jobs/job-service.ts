@@ -125,7 +125,7 @@ export function jobService(deps: JobServiceDeps): ServiceImplementation {
         quota: deps.quota ?? DEFAULT_QUOTA,
       };
       const { record, isNew } = await submissions.take(clientId, context.signal, () =>
-        store.transaction((em) => submitJob(em, blobs, submission)),
+        submitJob(store, blobs, submission),
       );
       if (isNew) {
         announcements.publish(QUEUE_TOPIC);

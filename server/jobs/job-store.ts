@@ -1,5 +1,5 @@
 // Reading and writing jobs. To change one: lockJobs, `apply` of jobs.ts, saveJobs, in one transaction.
-import { query } from '../store/query.ts';
+import { query, together } from '../store/query.ts';
 import type { EntityManager } from '../store/store.ts';
 import { queueEndMs, type Job, type JobState } from './jobs.ts';
 import type { JobRecord, JobResult, JobTerms } from './job-record.ts';
@@ -143,14 +143,14 @@ export interface LockedJobs {
  * batches never wait for each other in a circle.
  */
 export async function lockJobs(em: EntityManager, jobIds: readonly string[]): Promise<LockedJobs> {
-  const ids = JSON.stringify(jobIds);
-  await query(
+  const locking = query(
     em,
     `select job_id from job where job_id in (select jsonb_array_elements_text($1::jsonb))
       order by job_id for update`,
-    [ids],
+    [JSON.stringify(jobIds)],
   );
-  return readLockedJobs(em, jobIds);
+  const [, jobs] = await together([locking, readLockedJobs(em, jobIds)]);
+  return jobs;
 }
 
 /** The jobs whose rows this transaction has locked. A statement of its own, to see what the lock waited for. */
@@ -200,8 +200,7 @@ export const SAVE_JOBS = `
         receipt_digest = coalesce(decode(c.receipt_digest, 'hex'), a.receipt_digest)
       from jsonb_to_recordset($2::jsonb) as c (attempt_id text, fence int, state text,
         ended_ms bigint, failure text, order_signature text, receipt_digest text)
-     where a.attempt_id = c.attempt_id and a.fence = c.fence
-       and a.state in ('leased', 'acknowledged')
+     where a.attempt_id = c.attempt_id and a.fence = c.fence and a.ended_ms is null
     returning a.attempt_id
   )`;
 

@@ -7,7 +7,8 @@ import type { Quota } from '../clients/quota.ts';
 import { MAX_MOVED_MICROCENTS } from '../ledger/ledger.ts';
 import { holdForJob } from '../ledger/ledger-store.ts';
 import { RpcError } from '../rpc/error.ts';
-import type { EntityManager } from '../store/store.ts';
+import { together } from '../store/query.ts';
+import type { EntityManager, Store } from '../store/store.ts';
 import { requireQuota } from './admission-store.ts';
 import type { JobLimits, JobRecord } from './job-record.ts';
 import { insertJob, readJobOfRequest } from './job-store.ts';
@@ -105,25 +106,53 @@ export interface Submission {
   readonly quota: Quota;
 }
 
+export interface Submitted {
+  readonly record: JobRecord;
+  readonly isNew: boolean;
+}
+
 /**
  * The new job, or the one that was submitted under this request id before. Throws RpcError as
  * JobService.SubmitJob documents.
  */
 export async function submitJob(
-  em: EntityManager,
+  store: Store,
   blobs: SubmissionBlobs,
   submission: Submission,
-): Promise<{ readonly record: JobRecord; readonly isNew: boolean }> {
+): Promise<Submitted> {
+  const input = inputOf(submission.spec);
+  const body = bodyDigest(submission.spec, input.digest);
+  try {
+    return await store.transaction((em) => findOrInsert(em, blobs, { submission, input, body }));
+  } catch (cause) {
+    if (!(cause instanceof RequestTaken)) throw cause;
+    const record = await store.transaction((em) => earlierJob(em, submission, body));
+    return { record, isNew: false };
+  }
+}
+
+/** The same request, at the same moment, on another connection: it has committed by now. */
+class RequestTaken extends Error {
+  override readonly name = 'RequestTaken';
+}
+
+async function findOrInsert(
+  em: EntityManager,
+  blobs: SubmissionBlobs,
+  {
+    submission,
+    input,
+    body,
+  }: { readonly submission: Submission; readonly input: SpecInput; readonly body: Uint8Array },
+): Promise<Submitted> {
   const { clientId, requestId, spec, jobId, submitRequestId, seed, tariff } = submission;
-  const input = inputOf(spec);
-  const body = bodyDigest(spec, input.digest);
   const digest = spec.moduleDigest;
   const found = await findModuleForRequest(em, { clientId, digest, requestId });
   if (found.isRepeated) return { record: await earlierJob(em, submission, body), isNew: false };
 
   const priced = await priceJobOf(em, blobs, { clientId, spec, tariff, module: found.module });
   const { module, limits, inputBytes, holdMicrocents } = priced;
-  const record = await insertJob(em, {
+  const inserting = insertNewJob(em, {
     jobId,
     clientId,
     terms: {
@@ -145,24 +174,34 @@ export async function submitJob(
       submitRequestId,
     },
   });
-  if (record === null) {
-    // The same request, at the same moment, on another connection: it has committed by now.
-    return { record: await earlierJob(em, submission, body), isNew: false };
-  }
   const holder = { kind: 'job', id: jobId, clientId } as const;
   const digests = input.kind === 'blob' ? [module.digest, input.digest] : [module.digest];
   // Named: from now on the upload is kept for the job. A module stays its client's.
-  if (input.kind === 'blob' && !sameBytes(input.digest, module.digest)) {
-    await blobs.claimUpload(em, { clientId, jobId, digest: input.digest });
-  }
-  await blobs.useBlobs(em, { holder, digests });
+  const claiming =
+    input.kind === 'blob' && !sameBytes(input.digest, module.digest)
+      ? blobs.claimUpload(em, { clientId, jobId, digest: input.digest })
+      : null;
+  const using = blobs.useBlobs(em, { holder, digests });
   if (input.kind === 'inline' && input.bytes.length > 0) {
+    await together([inserting, claiming, using]);
     await blobs.put(em, { holder, bytes: input.bytes });
   }
-  await requireQuota(em, { clientId, fuelLimit: limits.fuel, defaults: submission.quota });
+  const admitting = requireQuota(em, {
+    clientId,
+    fuelLimit: limits.fuel,
+    defaults: submission.quota,
+  });
   // Last, because it locks the client's balance until the end.
-  await holdForJob(em, { clientId, jobId, microcents: holdMicrocents });
+  const holding = holdForJob(em, { clientId, jobId, microcents: holdMicrocents });
+  const [record] = await together([inserting, claiming, using, admitting, holding]);
   return { record, isNew: true };
+}
+
+/** Throws RequestTaken. */
+async function insertNewJob(...job: Parameters<typeof insertJob>): Promise<JobRecord> {
+  const record = await insertJob(...job);
+  if (record === null) throw new RequestTaken();
+  return record;
 }
 
 async function earlierJob(

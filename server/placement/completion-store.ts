@@ -16,7 +16,7 @@ import type { Envelope } from '#gen/gapjunction/job/v1/bill_pb';
 import { splitChain } from '../bills/certificate-chains.ts';
 import { keepOutput, type OutputBlobs } from './output-store.ts';
 import { attemptStale, type ReceiptVerdict } from './receipt-check.ts';
-import { query } from '../store/query.ts';
+import { query, together } from '../store/query.ts';
 import type { EntityManager } from '../store/store.ts';
 
 /** An attempt that a receipt came for, its job locked. */
@@ -42,14 +42,13 @@ export async function lockTask(
   em: EntityManager,
   { taskId, nodeId }: { taskId: Uint8Array; nodeId: string },
 ): Promise<LockedTask | null> {
-  const locked = await query<{ job_id: string }>(
+  const locking = query<{ job_id: string }>(
     em,
     `select job_id from job
       where job_id = (select job_id from attempt where task_id = $1 and node_id = $2) for update`,
     [taskId, nodeId],
   );
-  if (locked[0] === undefined) return null;
-  const rows = await query<
+  const reading = query<
     LifeSqlRow & {
       attempt_id: string;
       order_payload: Uint8Array;
@@ -68,7 +67,8 @@ export async function lockTask(
       where t.task_id = $1`,
     [taskId],
   );
-  const row = rows[0];
+  const [locked, [row]] = await together([locking, reading]);
+  if (locked[0] === undefined) return null;
   if (row === undefined) throw new Error(`reading the order of '${locked[0].job_id}': it is gone`);
   return {
     record: {
@@ -138,7 +138,6 @@ export async function payTask(
   // The database's clock may have been set back since; a bill that was settled before its order is void.
   const leasedMs = job.attempts.at(-1)?.leasedMs ?? nowMs;
   await keepOutput(em, blobs, { job, attemptId, receipt, inlineOutput });
-  await endUses(em, blobs, record);
   const settlement = encodeSettlement({
     receiptDigest,
     ...amounts,
@@ -156,7 +155,8 @@ export async function payTask(
       outputBytes: receipt.output.sizeBytes,
     },
   };
-  const saved = await query(
+  const endingUses = endUses(em, blobs, record);
+  const saving = query(
     em,
     `with ${SAVE_JOBS}, new_bill as (
        insert into bill (job_id, attempt_id, receipt_payload, receipt_signature, receipt_key_id,
@@ -176,8 +176,14 @@ export async function payTask(
       signer.chainDigest,
     ],
   );
+  const settling = settleJob(em, {
+    clientId: job.clientId,
+    jobId: job.jobId,
+    nodeId,
+    ...amounts,
+  });
+  const [, saved] = await together([endingUses, saving, settling]);
   requireAllSaved([change], saved.length);
-  await settleJob(em, { clientId: job.clientId, jobId: job.jobId, nodeId, ...amounts });
   return {
     job: outcome.job,
     bill: {
@@ -266,13 +272,13 @@ export async function saveSignatures(
     order_signature: orderSignature === null ? null : hexOf(orderSignature),
   }));
   // Everyone locks jobs first, in the order of their ids: no two batches wait for each other in a circle.
-  await query(
+  const locking = query(
     em,
     `select job_id from job where job_id in (select jsonb_array_elements_text($1::jsonb))
       order by job_id for update`,
     [JSON.stringify(rows.map(({ job_id }) => job_id))],
   );
-  const saved = await query<{ job_id: string; signature: Uint8Array; has_ended: boolean }>(
+  const saving = query<{ job_id: string; signature: Uint8Array; has_ended: boolean }>(
     em,
     `with signature as (
        select * from jsonb_to_recordset($1::jsonb)
@@ -295,6 +301,7 @@ export async function saveSignatures(
          from bill_change b left join job_change j on j.job_id = b.job_id`,
     [JSON.stringify(rows)],
   );
+  const [, saved] = await together([locking, saving]);
   return {
     ended: saved.flatMap(({ job_id, has_ended }) => (has_ended ? [job_id] : [])),
     stored: new Map(saved.map(({ job_id, signature }) => [job_id, signature])),

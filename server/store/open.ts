@@ -54,15 +54,30 @@ export interface OpenStore extends Store {
 /** Connections of one server to PostgreSQL. PGlite has one. */
 const MAX_POSTGRESQL_CONNECTIONS = 16;
 
+/**
+ * Everything of ours is looked up by index. But a statement is planned once, maybe while its table was empty
+ * or for a list of a hundred rows that has one, and then reading the whole table looks cheaper: it would be
+ * read whole until somebody analyzes it, in PGlite for ever.
+ */
+const BY_INDEX = ['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin'] as const;
+
+/** Compiling a statement takes longer than running it; with a scan switched off it looks worth its while. */
+const SETTINGS = [...BY_INDEX, 'jit'].map((name) => `-c ${name}=off`);
+
 const SESSION = {
   /** For a connection, be it new or of the pool: a caller is told sooner than it loses patience. */
   connectionTimeoutMillis: 5_000,
   /** A replica that stands still in a transaction must not hold its rows for longer: others need them. */
   idle_in_transaction_session_timeout: 10_000,
   keepAlive: true,
+  /** See `together` of query.ts. */
+  pipeline: true,
   /** Cut off without a word, a session ends in 25 s at the database as well, and its locks with it. */
-  options: '-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3',
-} as const;
+  options: [
+    '-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3',
+    ...SETTINGS,
+  ].join(' '),
+};
 
 const INT8 = 20;
 const BYTEA = 17;
@@ -82,13 +97,6 @@ const PGLITE_SERIALIZERS = {
   [BYTEA]: (bytes: Uint8Array) =>
     `\\x${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')}`,
 };
-
-/**
- * PGlite has no autovacuum, so nobody tells its planner that a table has grown, and a kept plan that reads
- * the whole of a small table would read the whole of a large one for ever. Ours are all looked up by index.
- */
-const PGLITE_PLANS =
-  'set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off';
 
 /** As `server_version_num` has it. */
 const MIN_POSTGRESQL_VERSION = 150_000;
@@ -129,7 +137,7 @@ async function openPglite(
     serializers: PGLITE_SERIALIZERS,
     ...(useTemplate && { loadDataDir: template }),
   });
-  await database.exec(PGLITE_PLANS);
+  await database.exec(BY_INDEX.map((name) => `set ${name} = off`).join('; '));
   const pglite = new PreparedPglite(database);
   stops.add(() => pglite.close());
   const orm = await MikroORM.init({

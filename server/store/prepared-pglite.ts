@@ -94,9 +94,13 @@ export class PreparedPglite implements Queries {
   async transaction<T>(work: (queries: Queries) => Promise<T>): Promise<T> {
     return this.#transactions.runExclusive(async () => {
       await this.#command('begin');
+      // Statements that are asked for together run one after the other: preparing one takes several turns.
+      const inOrder = new Mutex();
       let result: T;
       try {
-        result = await work({ query: (sql, parameters = []) => this.#query(sql, parameters) });
+        result = await work({
+          query: (sql, parameters = []) => inOrder.runExclusive(() => this.#query(sql, parameters)),
+        });
       } catch (error) {
         await this.#command('rollback');
         throw error;

@@ -4,7 +4,8 @@
 //    than running them (docs/benchmarks.md).
 // 2. A transaction begins with its first statement, in one message to the database and back: a job has four
 //    transactions, and a round trip costs more than most of its statements.
-// 3. A connection that breaks in a transaction goes back to its pool, which then makes another. The query
+// 3. Statements of one transaction that are asked for together are sent together (`pipeline`).
+// 4. A connection that breaks in a transaction goes back to its pool, which then makes another. The query
 //    builder forgets those whose ROLLBACK failed: after one outage with 16 transactions under way the pool
 //    would be empty for ever.
 
@@ -57,8 +58,11 @@ export function prepareStatements(pool: ClientPool): void {
     #hasToBegin = false;
     /** BEGIN is prepared on this connection. */
     #knowsBegin = false;
+    /** BEGIN is being prepared: who comes meanwhile comes behind it. */
+    #learning: Promise<unknown> | null = null;
 
     override query(...args: readonly unknown[]): unknown {
+      if (this.#learning !== null) return this.#learning.then(() => this.query(...args));
       const [text, values, ...rest] = args;
       if (text === 'begin') return this.#begin();
       if (text === 'commit' && this.#hasToBegin) return this.#forget('COMMIT');
@@ -85,9 +89,19 @@ export function prepareStatements(pool: ClientPool): void {
     async #beginWith(statement: Statement | null, args: readonly unknown[]): Promise<unknown> {
       this.#hasToBegin = false;
       if (this.#knowsBegin && statement !== null) return this.#submitBegun(statement);
-      await super.query(BEGIN);
-      this.#knowsBegin = true;
+      await this.#learnBegin();
       return super.query(...(statement === null ? args : [statement]));
+    }
+
+    async #learnBegin(): Promise<void> {
+      const begun = Promise.resolve(super.query(BEGIN));
+      this.#learning = begun.catch(() => undefined);
+      try {
+        await begun;
+        this.#knowsBegin = true;
+      } finally {
+        this.#learning = null;
+      }
     }
 
     /** There is one point of synchronization, after both: where BEGIN fails, the statement is not run. */

@@ -21,3 +21,18 @@ export async function query<Row>(
   const answer = await em.getKysely().executeQuery(CompiledQuery.raw(sql, [...parameters]));
   return answer.rows as readonly Row[];
 }
+
+/**
+ * What several statements of one transaction answer that need nothing of each other: they are sent together
+ * and run in this order, for one round trip. Each waits for the locks of those before it, and sees what they
+ * changed. Throws what the first of them threw, when all are over.
+ */
+export async function together<Answers extends readonly unknown[]>(
+  statements: readonly [...{ [At in keyof Answers]: Promise<Answers[At]> | null }],
+): Promise<Answers> {
+  const outcomes = await Promise.allSettled(statements);
+  return outcomes.map((outcome) => {
+    if (outcome.status === 'rejected') throw outcome.reason;
+    return outcome.value;
+  }) as unknown as Answers;
+}
