@@ -78,6 +78,9 @@ export async function insertJob(
   return { job, terms, result: null, outputAcknowledgedMs: null };
 }
 
+/** Looked up by its key alone (`offset 0`): an index of all jobs of its client may look as good. */
+const JOB_BY_ID = '(select * from job where job_id = $1 offset 0) j';
+
 /** The job of this client, or null where there is none. */
 export async function readJob(
   em: EntityManager,
@@ -85,7 +88,7 @@ export async function readJob(
 ): Promise<JobRecord | null> {
   const rows = await query<JobSqlRow>(
     em,
-    `select ${JOB_COLUMNS} from job j where j.job_id = $1 and j.client_id = $2`,
+    `select ${JOB_COLUMNS} from ${JOB_BY_ID} where j.client_id = $2`,
     [jobId, clientId],
   );
   return rows[0] === undefined ? null : jobRecordOf(rows[0]);
@@ -178,7 +181,8 @@ export interface JobChange {
 /**
  * Two parts of a `with`, so that another statement can write its own rows beside; `$1` and `$2` are
  * saveParameters. Only the revision before, and only the attempt of this fence that has not ended, is
- * written.
+ * written. That it has not is a `case` so as not to be taken for the way to find it: of attempts that ended
+ * a moment ago the index of open ones is full.
  */
 export const SAVE_JOBS = `
   job_change as (
@@ -200,7 +204,8 @@ export const SAVE_JOBS = `
         receipt_digest = coalesce(decode(c.receipt_digest, 'hex'), a.receipt_digest)
       from jsonb_to_recordset($2::jsonb) as c (attempt_id text, fence int, state text,
         ended_ms bigint, failure text, order_signature text, receipt_digest text)
-     where a.attempt_id = c.attempt_id and a.fence = c.fence and a.ended_ms is null
+     where a.attempt_id = c.attempt_id and a.fence = c.fence
+       and case when a.state in ('leased', 'acknowledged') then true else false end
     returning a.attempt_id
   )`;
 

@@ -55,25 +55,6 @@ export async function findModule(
   return rows[0] === undefined ? null : moduleOf(rows[0]);
 }
 
-/** The client's module, and whether it used this request id before: one look for both. */
-export async function findModuleForRequest(
-  em: EntityManager,
-  { clientId, digest, requestId }: { clientId: string; digest: Uint8Array; requestId: string },
-): Promise<{ readonly module: RegisteredModule | null; readonly isRepeated: boolean }> {
-  const rows = await query<Partial<ModuleSqlRow> & { is_repeated: boolean }>(
-    em,
-    `select ${COLUMNS}, r.is_repeated
-       from (select exists (select from job where client_id = $1 and request_id = $3) as is_repeated) r
-       left join module m on m.client_id = $1 and m.digest = $2 and ${IS_THERE}`,
-    [clientId, digest, requestId],
-  );
-  const row = rows[0]!;
-  return {
-    module: row.digest ? moduleOf(row as ModuleSqlRow) : null,
-    isRepeated: row.is_repeated,
-  };
-}
-
 /** A client's modules, newest first. */
 export async function listModules(
   em: EntityManager,

@@ -25,7 +25,7 @@ import {
   type SpecInput,
 } from './job-terms.ts';
 import type { Module } from './module.ts';
-import { findModule, findModuleForRequest } from './module-store.ts';
+import { findModule } from './module-store.ts';
 
 /** What holds for all jobs that are submitted now. */
 export interface JobTariff {
@@ -51,19 +51,6 @@ export async function priceJob(
   { clientId, spec, tariff }: { clientId: string; spec: JobSpec; tariff: JobTariff },
 ): Promise<Priced> {
   const module = await findModule(em, { clientId, digest: spec.moduleDigest });
-  return priceJobOf(em, blobs, { clientId, spec, tariff, module });
-}
-
-async function priceJobOf(
-  em: EntityManager,
-  blobs: Pick<Blobs, 'requireOwned'>,
-  {
-    clientId,
-    spec,
-    tariff,
-    module,
-  }: { clientId: string; spec: JobSpec; tariff: JobTariff; module: Module | null },
-): Promise<Priced> {
   if (module === null) throw moduleUnknown(spec.moduleDigest);
   const limits = limitsOf(spec, module, tariff.bounds);
   const inputBytes = await inputBytesOf(em, blobs, clientId, inputOf(spec));
@@ -122,21 +109,28 @@ export async function submitJob(
 ): Promise<Submitted> {
   const input = inputOf(submission.spec);
   const body = bodyDigest(submission.spec, input.digest);
+  const terms = { submission, input, body };
   try {
-    return await store.transaction((em) => findOrInsert(em, blobs, { submission, input, body }));
+    return {
+      record: await store.transaction((em) => insertPriced(em, blobs, terms)),
+      isNew: true,
+    };
   } catch (cause) {
-    if (!(cause instanceof RequestTaken)) throw cause;
-    const record = await store.transaction((em) => earlierJob(em, submission, body));
-    return { record, isNew: false };
+    if (!(cause instanceof RequestTaken || cause instanceof RpcError)) throw cause;
+    // Who asks again gets the job, whatever would be refused by now.
+    const record = await store.read((em) => readJobOfRequest(em, submission));
+    if (record === null) throw cause;
+    return { record: requireSame(record, body), isNew: false };
   }
 }
 
-/** The same request, at the same moment, on another connection: it has committed by now. */
+/** The client has used the request id. */
 class RequestTaken extends Error {
   override readonly name = 'RequestTaken';
 }
 
-async function findOrInsert(
+/** Throws RequestTaken, or RpcError. */
+async function insertPriced(
   em: EntityManager,
   blobs: SubmissionBlobs,
   {
@@ -144,13 +138,9 @@ async function findOrInsert(
     input,
     body,
   }: { readonly submission: Submission; readonly input: SpecInput; readonly body: Uint8Array },
-): Promise<Submitted> {
+): Promise<JobRecord> {
   const { clientId, requestId, spec, jobId, submitRequestId, seed, tariff } = submission;
-  const digest = spec.moduleDigest;
-  const found = await findModuleForRequest(em, { clientId, digest, requestId });
-  if (found.isRepeated) return { record: await earlierJob(em, submission, body), isNew: false };
-
-  const priced = await priceJobOf(em, blobs, { clientId, spec, tariff, module: found.module });
+  const priced = await priceJob(em, blobs, { clientId, spec, tariff });
   const { module, limits, inputBytes, holdMicrocents } = priced;
   const inserting = insertNewJob(em, {
     jobId,
@@ -180,7 +170,7 @@ async function findOrInsert(
   const claiming =
     input.kind === 'blob' && !sameBytes(input.digest, module.digest)
       ? blobs.claimUpload(em, { clientId, jobId, digest: input.digest })
-      : null;
+      : Promise.resolve();
   const using = blobs.useBlobs(em, { holder, digests });
   if (input.kind === 'inline' && input.bytes.length > 0) {
     await together([inserting, claiming, using]);
@@ -194,7 +184,7 @@ async function findOrInsert(
   // Last, because it locks the client's balance until the end.
   const holding = holdForJob(em, { clientId, jobId, microcents: holdMicrocents });
   const [record] = await together([inserting, claiming, using, admitting, holding]);
-  return { record, isNew: true };
+  return record;
 }
 
 /** Throws RequestTaken. */
@@ -204,13 +194,8 @@ async function insertNewJob(...job: Parameters<typeof insertJob>): Promise<JobRe
   return record;
 }
 
-async function earlierJob(
-  em: EntityManager,
-  { clientId, requestId }: Submission,
-  body: Uint8Array,
-): Promise<JobRecord> {
-  const record = await readJobOfRequest(em, { clientId, requestId });
-  if (record === null) throw new Error(`submitting '${requestId}': its job came and went`);
+/** Throws RpcError REQUEST_ID_REUSED (ALREADY_EXISTS). */
+function requireSame(record: JobRecord, body: Uint8Array): JobRecord {
   if (Buffer.compare(record.terms.bodyDigest, body) === 0) return record;
   throw new RpcError(
     'ALREADY_EXISTS',

@@ -53,10 +53,13 @@ export async function holdForJob(
   );
 }
 
+/** Looked up by its key alone (`offset 0`): an index of all postings of its client may look as good. */
+const HELD = `(select * from ledger_posting
+    where transaction_key = $2 and account = 'client_held' offset 0) held`;
+
 const SETTLE = `
   with hold as (
-    select transaction_key, microcents from ledger_posting
-     where transaction_key = $2 and account = 'client_held' and holder_id = $3 and microcents >= $5::bigint
+    select transaction_key, microcents from ${HELD} where holder_id = $3 and microcents >= $5::bigint
   ), posted as (
     insert into ledger_transaction (transaction_key, kind, closes_key, posted_ms)
     select $1::text, 'settle', transaction_key, gap_junction_now_ms() from hold returning transaction_key
@@ -105,8 +108,7 @@ export async function settleJob(
 
 const RELEASE = `
   with hold as (
-    select transaction_key, microcents from ledger_posting
-     where transaction_key = $2 and account = 'client_held' and holder_id = $3
+    select transaction_key, microcents from ${HELD} where holder_id = $3
   ), posted as (
     insert into ledger_transaction (transaction_key, kind, closes_key, posted_ms)
     select $1::text, 'release', transaction_key, gap_junction_now_ms() from hold returning transaction_key

@@ -28,9 +28,10 @@ export async function query<Row>(
  * changed. Throws what the first of them threw, when all are over.
  */
 export async function together<Answers extends readonly unknown[]>(
-  statements: readonly [...{ [At in keyof Answers]: Promise<Answers[At]> | null }],
+  statements: readonly [...{ [At in keyof Answers]: Promise<Answers[At]> }],
 ): Promise<Answers> {
-  const outcomes = await Promise.allSettled(statements);
+  const pending: readonly Promise<unknown>[] = statements;
+  const outcomes = await Promise.allSettled(pending);
   return outcomes.map((outcome) => {
     if (outcome.status === 'rejected') throw outcome.reason;
     return outcome.value;
