@@ -176,12 +176,8 @@ export async function payTask(
       signer.chainDigest,
     ],
   );
-  const settling = settleJob(em, {
-    clientId: job.clientId,
-    jobId: job.jobId,
-    nodeId,
-    ...amounts,
-  });
+  const moved = { clientId: job.clientId, jobId: job.jobId, nodeId, ...amounts };
+  const settling = settleJob(em, moved);
   const [, saved] = await together([endingUses, saving, settling]);
   requireAllSaved([change], saved.length);
   return {

@@ -167,10 +167,9 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'server/placement/completion-store.ts',
-        find: 'await settleJob(em, { clientId: job.clientId, jobId: job.jobId, nodeId, ...amounts });',
-        replace: `payment.later((other) =>
-    settleJob(other, { clientId: job.clientId, jobId: job.jobId, nodeId, ...amounts }),
-  );`,
+        find: 'const settling = settleJob(em, moved);',
+        replace: `payment.later((other) => settleJob(other, moved));
+  const settling = Promise.resolve();`,
       },
       {
         file: 'server/placement/completion.ts',
