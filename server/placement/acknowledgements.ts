@@ -26,7 +26,7 @@ export type AcknowledgementVerdict =
  * Acknowledgements are written so long after they came: most jobs are over by then, and their receipts are
  * the better proof. Killed meanwhile, a server sends the order again, and its node acknowledges it again.
  */
-const WRITE_AFTER_MS = 20;
+const WRITE_AFTER_MS = 50;
 
 /** What the database did not take is tried again so much later, until it does. */
 const RETRY_AFTER_MS = 500;

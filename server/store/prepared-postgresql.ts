@@ -4,7 +4,9 @@
 //    than running them (docs/benchmarks.md).
 // 2. A transaction begins with its first statement, in one message to the database and back: a job has four
 //    transactions, and a round trip costs more than most of its statements.
-// 3. Statements of one transaction that are asked for together are sent together (`pipeline`).
+// 3. Statements of one transaction that are asked for together are sent together (`pipeline`). Where BEGIN
+//    failed and the session lived on, those behind the first would run outside of a transaction: what is sent
+//    with a transaction's first statement only reads, or may be done twice.
 // 4. A connection that breaks in a transaction goes back to its pool, which then makes another. The query
 //    builder forgets those whose ROLLBACK failed: after one outage with 16 transactions under way the pool
 //    would be empty for ever.
