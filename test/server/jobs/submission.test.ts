@@ -60,6 +60,20 @@ onEachWorld('submitting a job', (openWorld) => {
     expect((await client.balance()).heldMicrocents).to.equal(20_302n);
   });
 
+  it('again answers the job, also where it would be refused by now', async () => {
+    const moduleDigest = await client.register(padded(3));
+    const { jobId } = await client.submit({ moduleDigest }, 'again');
+    await world.jobs.cancelJob({ jobId } as never, client.context);
+    await world.blobs.delete({ clientId: client.clientId, digest: moduleDigest });
+    await expectRefusal(client.submit({ moduleDigest }, 'anew'), 'NOT_FOUND', 'MODULE_UNKNOWN');
+    expect((await client.submit({ moduleDigest }, 'again')).jobId).to.equal(jobId);
+    await expectRefusal(
+      client.submit({ moduleDigest, limits: { fuel: 5n } }, 'again'),
+      'ALREADY_EXISTS',
+      'REQUEST_ID_REUSED',
+    );
+  });
+
   it('twice at the same moment makes one job', async () => {
     await client.register();
     const jobs = await Promise.all([1, 2, 3, 4].map(() => client.submit({}, 'at once')));
@@ -149,11 +163,11 @@ onEachWorld('submitting a job', (openWorld) => {
     const stranger = await world.client();
     const jobId = ids[0] ?? '';
     for (const call of [
-      world.jobs.getJob({ jobId } as never, stranger.context),
-      world.jobs.getBill({ jobId } as never, stranger.context),
-      stranger.outcome(jobId),
+      () => world.jobs.getJob({ jobId } as never, stranger.context),
+      () => world.jobs.getBill({ jobId } as never, stranger.context),
+      () => stranger.outcome(jobId),
     ]) {
-      await expectRefusal(call, 'NOT_FOUND', 'NOT_FOUND');
+      await expectRefusal(call(), 'NOT_FOUND', 'NOT_FOUND');
     }
     const seen: string[] = [];
     let pageToken = '';

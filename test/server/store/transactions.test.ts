@@ -1,7 +1,7 @@
 // On PostgreSQL a transaction's first statement brings the begin with it: on a connection that is new, and,
 // another way, on one that has begun transactions before.
 import { expect } from 'chai';
-import { query } from '../../../server/store/query.ts';
+import { query, together } from '../../../server/store/query.ts';
 import { onEachStore } from '../../fakes/stores.ts';
 
 const ROUNDS = [1, 2, 3];
@@ -53,6 +53,32 @@ onEachStore('a transaction', (store) => {
       });
       expect(answer).to.deep.equal([{ words: `done ${round}` }]);
       expect(await notes()).to.include(`done ${round}`);
+    });
+
+    it(`runs what is sent together in its order, each after what the one before changed, time ${round}`, async () => {
+      const words = `together ${round}`;
+      const found = await store().transaction(async (em) => {
+        const [, rows] = await together([
+          // Not prepared yet, which the second one is: it must not overtake.
+          query(em, `insert into note values ($1) /* ${round} */`, [words]),
+          query<{ words: string }>(em, 'select words from note where words = $1', [words]),
+        ]);
+        return rows;
+      });
+      expect(found).to.deep.equal([{ words }]);
+      expect(await notes()).to.include(words);
+    });
+
+    it(`leaves nothing when one of those sent together fails, and tells which, time ${round}`, async () => {
+      const work = store().transaction((em) =>
+        together([
+          query(em, 'insert into note values ($1)', ['undone']),
+          query(em, 'select 1 / $1::int as ratio', [0]),
+          query(em, 'insert into note values ($1)', ['undone too']),
+        ]),
+      );
+      expect(await failureOf(work)).to.contain('division by zero');
+      expect(await notes()).to.not.include.members(['undone', 'undone too']);
     });
 
     it(`without a statement is none, time ${round}`, async () => {
