@@ -91,18 +91,15 @@ export function prepareStatements(pool: ClientPool): void {
     async #beginWith(statement: Statement | null, args: readonly unknown[]): Promise<unknown> {
       this.#hasToBegin = false;
       if (this.#knowsBegin && statement !== null) return this.#submitBegun(statement);
-      await this.#learnBegin();
-      return super.query(...(statement === null ? args : [statement]));
-    }
-
-    async #learnBegin(): Promise<void> {
-      const begun = Promise.resolve(super.query(BEGIN));
-      this.#learning = begun.catch(() => undefined);
+      const sent = Promise.withResolvers<void>();
+      this.#learning = sent.promise;
       try {
-        await begun;
+        await super.query(BEGIN);
         this.#knowsBegin = true;
+        return super.query(...(statement === null ? args : [statement]));
       } finally {
         this.#learning = null;
+        sent.resolve();
       }
     }
 

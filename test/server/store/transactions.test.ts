@@ -100,4 +100,19 @@ onEachStore('a transaction', (store) => {
     const many = (await notes()).filter((words) => words.startsWith('many'));
     expect(many).to.have.length(20);
   });
+
+  it('runs what is sent together in its order on connections that are new', async () => {
+    const found = await Promise.all(
+      Array.from({ length: 16 }, (_, at) =>
+        store().transaction(async (em) => {
+          const [, rows] = await together([
+            query(em, 'insert into note values ($1)', [`new ${at}`]),
+            query(em, 'select words from note where words = $1', [`new ${at}`]),
+          ]);
+          return rows.length;
+        }),
+      ),
+    );
+    expect(found).to.deep.equal(Array.from({ length: 16 }, () => 1));
+  });
 });
