@@ -40,6 +40,16 @@ export function isPassing(error: unknown): boolean {
   return error instanceof ConnectError && PASSING.has(error.code);
 }
 
+const AWAY: ReadonlySet<Code> = new Set([Code.Unavailable, Code.Canceled, Code.DeadlineExceeded]);
+
+/**
+ * Whether nobody answered this call: the control plane, or a part that it needs for it, is away. That says
+ * nothing of the call, so that it is repeated for as long as anybody wants its answer.
+ */
+export function isAway(error: unknown): boolean {
+  return error instanceof ConnectError && AWAY.has(error.code);
+}
+
 /** Whether the control plane does not know this node (any more). */
 export function isNotAllowed(error: unknown): boolean {
   return (

@@ -4,7 +4,7 @@ import type { BlobRef } from '#gen/gapjunction/job/v1/bill_pb';
 import { reconnectDelayMs } from '../../protocol/heartbeat/jitter.ts';
 import { digest, digestText, sameBytes } from '../../protocol/bill/digest.ts';
 import { pause, type Clock, type Random } from '../clock.ts';
-import { failureText, isPassing } from '../control-plane/rpc-failure.ts';
+import { failureText, isAway, isPassing } from '../control-plane/rpc-failure.ts';
 import type { Link } from './link.ts';
 
 /** The control plane has not, or does not give, what the order names. */
@@ -12,8 +12,12 @@ export class BlobUnavailable extends Error {
   override readonly name = 'BlobUnavailable';
 }
 
-/** A blob that keeps failing, without a byte in between, is given up before the order's client loses patience. */
-const MAX_ATTEMPTS = 8;
+/**
+ * A blob that a control plane cannot give, though it is there, is given up after so many tries in a row. One
+ * that is away is waited for: an outage of ours is no fault of the node, and whoever ends the attempt
+ * meanwhile (its lease, its client, the node's owner) aborts the signal.
+ */
+const MAX_FAULTS = 8;
 
 export interface Downloader {
   readonly link: Link;
@@ -41,7 +45,8 @@ export async function download(
   // The order's limit on sizes was checked before.
   const bytes = new Uint8Array(Number(ref.sizeBytes));
   let filledBytes = 0;
-  for (let attempt = 1; ; attempt++) {
+  let faults = 0;
+  for (let failedAttempts = 1; ; failedAttempts++) {
     const filledBefore = filledBytes;
     try {
       const connection = await link.connection(signal);
@@ -70,17 +75,18 @@ export async function download(
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       if (error instanceof BlobUnavailable) throw error;
-      if (filledBytes > filledBefore) attempt = 1;
-      if (!isPassing(error) || attempt >= MAX_ATTEMPTS) {
+      if (filledBytes > filledBefore) {
+        failedAttempts = 1;
+        faults = 0;
+      }
+      if (!isAway(error)) faults++;
+      if (!isPassing(error) || faults >= MAX_FAULTS) {
         throw new BlobUnavailable(`fetching ${digestText(ref.digest)}: ${failureText(error)}`, {
           cause: error,
         });
       }
-      const delayMs = reconnectDelayMs(
-        { failedAttempts: attempt, leaseHeld: true, sinceLossMs: 0 },
-        random,
-      );
-      await pause(clock, delayMs, signal);
+      const delay = { failedAttempts, leaseHeld: true, sinceLossMs: 0 };
+      await pause(clock, reconnectDelayMs(delay, random), signal);
     }
   }
   if (filledBytes !== bytes.length || !sameBytes(digest(bytes), ref.digest)) {

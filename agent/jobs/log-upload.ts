@@ -5,14 +5,17 @@ import type { Logger } from 'pino';
 import { DispatchService } from '#gen/gapjunction/node/v1/dispatch_pb';
 import { reconnectDelayMs } from '../../protocol/heartbeat/jitter.ts';
 import { pause, type Clock, type Random } from '../clock.ts';
-import { factOf, failureText, isPassing, reasonOf } from '../control-plane/rpc-failure.ts';
+import { factOf, failureText, isAway, isPassing, reasonOf } from '../control-plane/rpc-failure.ts';
 import type { Link } from './link.ts';
 
 /** The contract's bound on one message. */
 const MAX_CHUNK_BYTES = 64 * 1024;
 
-/** In a row, after the guest has ended: its owner wants to be paid, and the digest stands in the receipt. */
-const MAX_LAST_FAILURES = 5;
+/**
+ * In a row, after the guest has ended: its owner wants to be paid, and the digest stands in the receipt. While
+ * the control plane is away nobody can be paid either.
+ */
+const MAX_LAST_FAULTS = 5;
 
 export interface LogUploadParts {
   readonly link: Link;
@@ -35,6 +38,8 @@ export class LogUpload {
   #logs: Uint8Array = new Uint8Array();
   #sentBytes = 0;
   #failures = 0;
+  /** Those of the failures for which the control plane was there. */
+  #faults = 0;
   #isWhole = false;
   #isGivenUp = false;
   #sending: Promise<void> = Promise.resolve();
@@ -59,6 +64,7 @@ export class LogUpload {
     this.#logs = logs;
     this.#isWhole = true;
     this.#failures = 0;
+    this.#faults = 0;
     this.#send();
     await this.#sending;
   }
@@ -82,7 +88,7 @@ export class LogUpload {
       const delayed = await this.#sendNext();
       if (!delayed) continue;
       this.#failures++;
-      if (this.#isWhole && this.#failures >= MAX_LAST_FAILURES) return;
+      if (this.#isWhole && this.#faults >= MAX_LAST_FAULTS) return;
       const delay = { failedAttempts: this.#failures, leaseHeld: true, sinceLossMs: 0 };
       await pause(clock, reconnectDelayMs(delay, random), signal);
     }
@@ -102,6 +108,7 @@ export class LogUpload {
       return this.#goOnAt(Number(nextOffsetBytes));
     } catch (error) {
       if (signal.aborted) return false;
+      if (!isAway(error)) this.#faults++;
       if (reasonOf(error) === 'OFFSET_MISMATCH') {
         this.#goOnAt(Number(factOf(error, 'offset')));
         return true;
@@ -116,7 +123,10 @@ export class LogUpload {
   #goOnAt(bytes: number): boolean {
     const isForward = bytes > this.#sentBytes;
     if (Number.isSafeInteger(bytes) && bytes >= 0) this.#sentBytes = bytes;
-    if (isForward) this.#failures = 0;
+    if (isForward) {
+      this.#failures = 0;
+      this.#faults = 0;
+    }
     return !isForward;
   }
 }

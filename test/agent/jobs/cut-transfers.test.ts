@@ -22,6 +22,8 @@ const cutOff = () => new ConnectError('cut', Code.Unavailable);
 class CutStore {
   readonly stored: Uint8Array[] = [];
   isWhole = false;
+  /** How a call fails, unless it is null. */
+  fail: () => ConnectError | null = () => null;
   readonly #cuts: number[];
   readonly #bytes: Uint8Array;
   readonly connection = { client: () => this } as unknown as Connection;
@@ -56,6 +58,8 @@ class CutStore {
   }
 
   async *download({ offset = 0n }: { offset?: bigint }) {
+    const failure = this.fail();
+    if (failure !== null) throw failure;
     let left = this.#cuts.shift() ?? Infinity;
     for (let at = Number(offset); at < this.#bytes.length; at += CHUNK_BYTES) {
       const chunk = this.#bytes.subarray(at, at + CHUNK_BYTES);
@@ -117,16 +121,49 @@ describe('a transfer that is cut', () => {
     );
   });
 
-  it('is given up where not one byte comes any more', async () => {
+  it('is waited for while the control plane is away, however long that is', async () => {
     const bytes = bytesOf(10);
     const store = new CutStore(
       bytes,
-      Array.from({ length: 100 }, () => 0),
+      Array.from({ length: 1_000 }, () => 0),
     );
+    const ref = { digest: digest(bytes), sizeBytes: 10n };
+    const received = await download(downloader(store), ref as never, attempt);
+    expect(Buffer.compare(received, bytes)).to.equal(0);
+  });
+
+  it('is waited for no longer than its attempt is wanted', async () => {
+    const bytes = bytesOf(10);
+    const stop = new AbortController();
+    const store = new CutStore(bytes, []);
+    let failures = 0;
+    store.fail = () => {
+      failures++;
+      if (failures === 20) stop.abort(new Error('stopped'));
+      return cutOff();
+    };
+    const ref = { digest: digest(bytes), sizeBytes: 10n };
+    const failure: unknown = await download(downloader(store), ref as never, {
+      ...attempt,
+      signal: stop.signal,
+    }).catch((error: unknown) => error);
+    expect(failure).to.equal(stop.signal.reason);
+    expect(failures).to.equal(20);
+  });
+
+  it('is given up where a control plane that is there gives not one byte', async () => {
+    const bytes = bytesOf(10);
+    const store = new CutStore(bytes, []);
+    let calls = 0;
+    store.fail = () => {
+      calls++;
+      return new ConnectError('a bug', Code.Internal);
+    };
     const ref = { digest: digest(bytes), sizeBytes: 10n };
     const failure: unknown = await download(downloader(store), ref as never, attempt).catch(
       (error: unknown) => error,
     );
     expect(failure).to.be.instanceOf(BlobUnavailable);
+    expect(calls).to.equal(8);
   });
 });

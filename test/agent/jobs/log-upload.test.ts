@@ -78,6 +78,13 @@ describe('sending logs', () => {
     expect(keeper.calls).to.equal(1);
   });
 
+  it('waits for a control plane that is away, however long that is', async () => {
+    const keeper = new LogKeeper();
+    keeper.fail = (call) => (call <= 50 ? refusal(Code.Unavailable, 'DATABASE_UNAVAILABLE') : null);
+    await uploadTo(keeper).finish(Buffer.from('late'));
+    expect(keeper.text).to.equal('late');
+  });
+
   it('keeps no owner from his pay: after some failures it ends without them', async () => {
     const keeper = new LogKeeper();
     keeper.fail = () => refusal(Code.Aborted, 'BUSY');
