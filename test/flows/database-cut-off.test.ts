@@ -26,7 +26,7 @@ whenAll('two replicas whose database is cut off without a word', () => {
   let redis: TestRedis;
   let line: TcpProxy;
   let world: LocalWorld;
-  before(async function () {
+  beforeEach(async function () {
     this.timeout(NOTICED_MS);
     postgresql = await startPostgresql();
     redis = await startRedis(['--maxmemory-policy', 'noeviction']);
@@ -40,7 +40,7 @@ whenAll('two replicas whose database is cut off without a word', () => {
       heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS,
     });
   });
-  after(async () => {
+  afterEach(async () => {
     await world.dispose();
     await line.close();
     await redis.stop();
