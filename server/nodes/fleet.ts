@@ -151,7 +151,7 @@ export class Fleet {
     return this.#members.get(nodeId)?.lastBeat ?? null;
   }
 
-  /** The node's newest heartbeat stream; the same object as long as it is the same stream. */
+  /** The node's newest heartbeat stream. */
   newestStream(nodeId: string): NewestStream | null {
     return this.#members.get(nodeId)?.newest ?? null;
   }

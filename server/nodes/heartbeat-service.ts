@@ -26,7 +26,7 @@ import type { HeartbeatMaster } from '../secrets/secrets.ts';
 import type { Store } from '../store/store.ts';
 import { beatOf, type Beat } from './beat.ts';
 import type { Fleet } from './fleet.ts';
-import { judgeOlderBeat, type NewestStream } from './newest-stream.ts';
+import { isSameStream, judgeOlderBeat, type NewestStream } from './newest-stream.ts';
 import { NonceStoreUnavailable, type NonceStore } from './nonce-store.ts';
 import { RefusalAudit } from './refusal-audit.ts';
 import { mayCall } from './standing.ts';
@@ -251,7 +251,7 @@ class Streams {
   }
 
   #isSuperseded({ caller, claim }: Stream): boolean {
-    return claim !== null && this.#deps.fleet.newestStream(caller.nodeId) !== claim;
+    return claim !== null && !isSameStream(this.#deps.fleet.newestStream(caller.nodeId), claim);
   }
 
   #seal(stream: Stream, nonce: Uint8Array, payload: Uint8Array): Uint8Array {

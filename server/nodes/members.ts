@@ -1,16 +1,14 @@
 // What this replica knows of each node. Rows of the database come in any order; a row's revision tells
 // whether it is news.
 
-import { sameBytes } from '../../protocol/bill/digest.ts';
 import type { Beat } from './beat.ts';
 import type { FleetRow } from './liveness-store.ts';
-import type { NewestStream } from './newest-stream.ts';
+import { isSameStream, type NewestStream } from './newest-stream.ts';
 import type { Standing } from './standing.ts';
 
 export interface Member {
   readonly standing: Standing;
   readonly isLive: boolean;
-  /** The same object as long as it is the same stream. */
   readonly newest: NewestStream | null;
   /** The last beat that this replica accepted. */
   readonly lastBeat: Beat | null;
@@ -102,9 +100,4 @@ export class Members {
     member.isLive = isLive;
     this.#liveCount += isLive ? 1 : -1;
   }
-}
-
-function isSameStream(left: NewestStream | null, right: NewestStream | null): boolean {
-  if (left === null || right === null) return left === right;
-  return left === right || sameBytes(left.streamId, right.streamId);
 }

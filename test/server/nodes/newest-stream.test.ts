@@ -159,6 +159,26 @@ onEachStore("a node's newest heartbeat stream", (store) => {
     expect(await refusals(node)).to.deep.equal(['HEARTBEAT_REFUSED', 'HEARTBEAT_CLONE']);
   });
 
+  it('is no clone of itself where its row is read before its claim is answered', async () => {
+    const node = await world.enrolled('Read early');
+    let readMeanwhile = async (): Promise<void> => {};
+    const fleet = await world.restartFleet(undefined, {
+      ...world.store,
+      transaction: async (work) => {
+        const answer = await world.store.transaction(work);
+        await readMeanwhile();
+        return answer;
+      },
+    });
+    readMeanwhile = () => fleet.refresh(node.caller.nodeId);
+    const beat = await open(node, replicaOf(fleet));
+    expect(await beat()).to.equal('answer');
+    await world.passTime(1_000);
+    expect(await beat()).to.equal('answer');
+    expect(await refusals(node)).to.deep.equal([]);
+    await fleet.close();
+  });
+
   it('is known after a restart: the stream from before is ended by its next beat', async () => {
     const node = await world.enrolled('Restarted');
     const before = await open(node, replicas[0]);
