@@ -5,6 +5,8 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis';
 /** A beat's answer waits for it; a healthy Redis answers within a millisecond. */
 const COMMAND_TIMEOUT_MS = 500;
 const CONNECT_TIMEOUT_MS = 2_000;
+/** Without a byte for so long while a command waits, the connection was cut and nobody told us. */
+const SILENT_TIMEOUT_MS = 2_000;
 const RECONNECT_STEP_MS = 50;
 const RECONNECT_CAP_MS = 1_000;
 
@@ -68,6 +70,7 @@ const COMMON = {
   maxRetriesPerRequest: 1,
   commandTimeout: COMMAND_TIMEOUT_MS,
   connectTimeout: CONNECT_TIMEOUT_MS,
+  socketTimeout: SILENT_TIMEOUT_MS,
 } as const satisfies RedisOptions;
 
 const reconnectDelayMs = (tries: number) => Math.min(tries * RECONNECT_STEP_MS, RECONNECT_CAP_MS);

@@ -40,9 +40,14 @@ export class TcpProxy {
     return this.#tried.promise;
   }
 
+  /** New connections go through again; those that lost bytes stay as they are, and hear nothing. */
+  mendForNew(): void {
+    this.#isCut = false;
+  }
+
   /** New connections go through again; those that lost bytes are reset, as the next packet would have them. */
   mend(): void {
-    this.#isCut = false;
+    this.mendForNew();
     for (const socket of this.#broken) socket.destroy();
   }
 

@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+
 import { ConnectError, Code } from '@connectrpc/connect';
 import { expect } from 'chai';
 import { RefusalReason } from '#gen/gapjunction/node/v1/heartbeat_pb';
@@ -30,7 +32,7 @@ whenAll('heartbeats with nonces in Redis', () => {
 
   it('take a beat, and its nonce once', async () => {
     const stream = await BeatStream.open(controlPlane, node);
-    const nonce = Buffer.alloc(16, 3);
+    const nonce = randomBytes(16);
     expect((await stream.exchange(stream.beat({ nonce }))).case).to.equal('answer');
     expect(await stream.exchange(stream.beat({ nonce }))).to.have.nested.property(
       'value.reason',

@@ -6,6 +6,7 @@ import { openRedis, type RedisConnection } from '../../../server/redis/connectio
 import { openRedisNonceStore } from '../../../server/redis/nonce-store.ts';
 import { whenAll } from '../../all.ts';
 import { startRedis, type TestRedis } from '../../fakes/redis.ts';
+import { TcpProxy } from '../../fakes/tcp-proxy.ts';
 import { nonceStoreContract } from '../nodes/nonce-store.contract.ts';
 
 whenAll('nonces in Redis', () => {
@@ -44,6 +45,20 @@ whenAll('nonces in Redis', () => {
     const refused = await claim.catch((cause: unknown) => cause);
     expect(refused).to.be.instanceOf(NonceStoreUnavailable);
     await nonces.close();
+  });
+
+  it('are claimed on a new connection where the old one was cut without a word', async () => {
+    const proxy = await TcpProxy.open(redis.port);
+    const nonces = await open(`redis://127.0.0.1:${proxy.port}/0`);
+    const claim = () =>
+      Promise.try(() => nonces.claim('n-a', randomBytes(16))).catch((cause: unknown) => cause);
+    expect(await claim()).to.equal(true);
+    proxy.cut();
+    expect(await claim()).to.be.instanceOf(NonceStoreUnavailable);
+    proxy.mendForNew();
+    while ((await claim()) !== true);
+    await nonces.close();
+    await proxy.close();
   });
 
   it('say for how long they have been unavailable, until Redis is back', async () => {
