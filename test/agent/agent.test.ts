@@ -19,7 +19,13 @@ import { readBillFile } from '../../protocol/bill/bill-file.ts';
 import { endName } from '../../protocol/bill/ends.ts';
 import { verifyBill } from '../../protocol/bill/verify.ts';
 import { temporaryFolder } from '../fakes/agent.ts';
-import { enrolIn, startAgent, startAgentWorld, type AgentWorld } from '../fakes/agent-world.ts';
+import {
+  enrolIn,
+  startAgent,
+  startAgentWorld,
+  stopAgents,
+  type AgentWorld,
+} from '../fakes/agent-world.ts';
 import { ClientOfJobs, ENDLESS, LONG_OUTPUT, NOTHING, REVERSE } from '../fakes/job-client.ts';
 
 const COMMAND = fileURLToPath(new URL('../../cli/gap-junction.mjs', import.meta.url));
@@ -29,19 +35,19 @@ describe('an agent with a real control plane', () => {
   let client: ClientOfJobs;
   let folder: AgentFolder;
   let dispose: () => void;
-  let account = 0;
-  before(async () => {
+  beforeEach(async () => {
     // A beat a second: what is missing from two of them is noticed while a test waits, and a machine that
     // is busy with other tests is not taken for lost.
     world = await startAgentWorld({ settings: { heartbeatIntervalMs: 1_000 } });
     client = await ClientOfJobs.open(world.controlPlane);
-  });
-  after(() => world.stop());
-  beforeEach(async () => {
     ({ folder, dispose } = temporaryFolder());
-    await enrolIn(world, folder, { accountName: `Owner ${account++}` });
+    await enrolIn(world, folder);
   });
-  afterEach(() => dispose());
+  afterEach(async () => {
+    await stopAgents();
+    dispose();
+    await world.stop();
+  });
 
   const isRunning = ({ state }: Job): boolean => state === JobState.RUNNING;
   // An order that was not acknowledged is sent again under the same attempt.

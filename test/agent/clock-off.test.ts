@@ -8,7 +8,13 @@ import type { AgentFolder } from '../../agent/folder.ts';
 import { openIdentity } from '../../agent/identity/identity.ts';
 import { endName } from '../../protocol/bill/ends.ts';
 import { temporaryFolder } from '../fakes/agent.ts';
-import { enrolIn, startAgent, startAgentWorld, type AgentWorld } from '../fakes/agent-world.ts';
+import {
+  enrolIn,
+  startAgent,
+  startAgentWorld,
+  stopAgents,
+  type AgentWorld,
+} from '../fakes/agent-world.ts';
 import { ClientOfJobs, NOTHING } from '../fakes/job-client.ts';
 
 const SECOND_MS = 1_000;
@@ -26,7 +32,10 @@ describe('an agent whose clock is wrong', () => {
     ({ folder, dispose } = temporaryFolder());
     await enrolIn(world, folder, { accountName: `Owner of a clock ${account++}` });
   });
-  afterEach(() => dispose());
+  afterEach(async () => {
+    await stopAgents();
+    dispose();
+  });
 
   const isLive = async () => {
     const { nodeId } = openIdentity(folder);

@@ -8,8 +8,8 @@ import {
   enrolIn,
   startAgent,
   startAgentWorld,
+  stopAgents,
   type AgentWorld,
-  type RunningAgent,
 } from '../fakes/agent-world.ts';
 import { ClientOfJobs } from '../fakes/job-client.ts';
 import { manyPhis } from '../sandbox/compiler-bomb.ts';
@@ -17,14 +17,13 @@ import { manyPhis } from '../sandbox/compiler-bomb.ts';
 whenAll('a guest whose process dies', () => {
   let world: AgentWorld;
   const folders: { readonly folder: AgentFolder; readonly dispose: () => void }[] = [];
-  const agents: RunningAgent[] = [];
-  before(async () => {
+  beforeEach(async () => {
     world = await startAgentWorld();
   });
-  after(async () => {
-    await Promise.all(agents.map((agent) => agent.stop()));
+  afterEach(async () => {
+    await stopAgents();
     await world.stop();
-    for (const { dispose } of folders) dispose();
+    for (const { dispose } of folders.splice(0)) dispose();
   });
 
   it('on two nodes has itself to blame: it ends TRAPPED, and costs its client what needs no fuel', async () => {
@@ -33,7 +32,6 @@ whenAll('a guest whose process dies', () => {
       folders.push(kept);
       await enrolIn(world, kept.folder, { accountName });
       const agent = startAgent(kept.folder);
-      agents.push(agent);
       await agent.record.next('ready');
     }
     const client = await ClientOfJobs.open(world.controlPlane);
@@ -45,5 +43,5 @@ whenAll('a guest whose process dies', () => {
     expect(job.fuel).to.equal(0n);
     expect(job.chargeMicrocents > 0n).to.equal(true);
     expect(bill).not.to.equal(undefined);
-  }).timeout(60_000);
+  });
 });

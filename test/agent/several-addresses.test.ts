@@ -9,14 +9,20 @@ import type { AgentFolder } from '../../agent/folder.ts';
 import { readStatus } from '../../agent/status.ts';
 import { whenAll } from '../all.ts';
 import { temporaryFolder } from '../fakes/agent.ts';
-import { enrolIn, startAgent, startAgentWorld, type AgentWorld } from '../fakes/agent-world.ts';
+import {
+  enrolIn,
+  startAgent,
+  startAgentWorld,
+  stopAgents,
+  type AgentWorld,
+} from '../fakes/agent-world.ts';
 
 whenAll('an agent that knows several addresses', () => {
   let world: AgentWorld;
   let silent: Server;
   let folder: AgentFolder;
   let dispose: () => void;
-  before(async () => {
+  beforeEach(async () => {
     world = await startAgentWorld();
     ({ folder, dispose } = temporaryFolder());
     await enrolIn(world, folder);
@@ -25,7 +31,8 @@ whenAll('an agent that knows several addresses', () => {
     silent.listen(0, '127.0.0.1');
     await once(silent, 'listening');
   });
-  after(async () => {
+  afterEach(async () => {
+    await stopAgents();
     silent.close();
     dispose();
     await world.stop();
@@ -43,5 +50,5 @@ whenAll('an agent that knows several addresses', () => {
     expect(linked.address).to.equal(address);
     expect(readStatus(folder)?.address).to.equal(address);
     await agent.stop();
-  }).timeout(9_000);
+  });
 });

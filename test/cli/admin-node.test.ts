@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -68,7 +69,7 @@ whenAll('gap-junction admin node', () => {
 
   it('drain --wait tells what is left, and ends when the node runs nothing any more', async () => {
     const { folder: machine, dispose } = temporaryFolder();
-    await enrolIn(world, machine, { accountName: 'Drained' });
+    await enrolIn(world, machine, { accountName: `Drained ${randomUUID()}` });
     const agent = startAgent(machine);
     await agent.record.next('ready');
     const client = await ClientOfJobs.open(controlPlane);

@@ -22,10 +22,10 @@ const SAYS_AND_STAYS = `(module
 
 whenAll('the logs of a job on the command line', () => {
   let world: LocalWorld;
-  before(async () => {
+  beforeEach(async () => {
     world = await LocalWorld.start();
   });
-  after(() => world.dispose());
+  afterEach(() => world.dispose());
 
   const environment = () => ({ ...process.env, ...world.clientEnvironment });
   const command = (...args: readonly string[]) =>

@@ -94,6 +94,14 @@ export interface RunningAgent {
   stop(): Promise<void>;
 }
 
+/** Those that were not stopped by their test, which failed then. */
+const running = new Set<RunningAgent>();
+
+/** Ends what a test that failed left running: it would take the next test's jobs. */
+export async function stopAgents(): Promise<void> {
+  await Promise.allSettled([...running].map((agent) => agent.stop()));
+}
+
 export function startAgent(
   folder: AgentFolder,
   {
@@ -125,12 +133,15 @@ export function startAgent(
     log: silentLog,
     signal: stopping.signal,
   });
-  return {
+  const agent: RunningAgent = {
     record,
     ended,
     async stop() {
+      running.delete(agent);
       stopping.abort();
       await ended;
     },
   };
+  running.add(agent);
+  return agent;
 }

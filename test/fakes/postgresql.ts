@@ -65,7 +65,8 @@ export async function startPostgresql(): Promise<Postgresql> {
     crash,
     start,
     stop() {
-      crash();
+      // A test may have crashed it before.
+      if (existsSync(join(data, 'postmaster.pid'))) crash();
       rmSync(folder, { recursive: true, force: true });
     },
   };

@@ -8,7 +8,7 @@ import { freePort, startRedis, type TestRedis } from './redis.ts';
 const MASTERS = 3;
 
 /** A master that is silent for so long is replaced. */
-const NODE_TIMEOUT_MS = 500;
+const NODE_TIMEOUT_MS = 2_000;
 
 export interface TestRedisCluster {
   /** Of every server. */

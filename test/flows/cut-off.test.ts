@@ -14,6 +14,9 @@ import { withReplicaWorlds } from './replica-worlds.ts';
 /** Seconds of work, so that the fault comes in the middle, and time for it on a busy machine. */
 const LIMITS = { fuel: 4_000_000_000n, deadlineEpochs: 60_000 };
 
+/** The same for a guest that is to run until its lease has ended. */
+const LONG_LIMITS = { ...LIMITS, fuel: 12_000_000_000n };
+
 /** As far from the 10 s after which a beat counts as unanswered as the 15 s of a fleet from its 30 s cut. */
 const PATIENT = { heartbeatIntervalMs: 8_000, lostAfterIntervals: 4 } as const;
 
@@ -75,7 +78,7 @@ whenAll('two replicas and their agents', () => {
     const node = await world.enrol('node');
     const agent = await world.run(node);
     const at = indexOf((await agent.event('linked'))['address']);
-    const jobId = await world.submit(await wasmOf(ENDLESS), { limits: LIMITS });
+    const jobId = await world.submit(await wasmOf(ENDLESS), { limits: LONG_LIMITS });
     await world.acknowledged(jobId);
 
     world.pauseServer(at);

@@ -16,7 +16,7 @@ import { LocalWorld } from './local-world.ts';
 
 const PEER = fileURLToPath(new URL('../fakes/reading-peer.ts', import.meta.url));
 /** 20 s until a ping, 10 s for its answer, and a busy machine. */
-const NOTICED_MS = 45_000;
+const NOTICED_MS = 90_000;
 
 whenAll('a peer that is paused', () => {
   it('loses its stream at the server', async function () {

@@ -7,7 +7,13 @@ import { digest } from '../../protocol/bill/digest.ts';
 import { endName } from '../../protocol/bill/ends.ts';
 import { decodeReceipt } from '../../protocol/bill/receipt.ts';
 import { temporaryFolder } from '../fakes/agent.ts';
-import { enrolIn, startAgent, startAgentWorld, type AgentWorld } from '../fakes/agent-world.ts';
+import {
+  enrolIn,
+  startAgent,
+  startAgentWorld,
+  stopAgents,
+  type AgentWorld,
+} from '../fakes/agent-world.ts';
 import { ClientOfJobs } from '../fakes/job-client.ts';
 
 /** Says two lines, and does not end by itself. */
@@ -25,13 +31,14 @@ describe('the logs of a guest that runs', () => {
   let client: ClientOfJobs;
   let folder: AgentFolder;
   let dispose: () => void;
-  before(async () => {
+  beforeEach(async () => {
     world = await startAgentWorld();
     client = await ClientOfJobs.open(world.controlPlane);
     ({ folder, dispose } = temporaryFolder());
     await enrolIn(world, folder);
   });
-  after(async () => {
+  afterEach(async () => {
+    await stopAgents();
     dispose();
     await world.stop();
   });

@@ -278,8 +278,12 @@ export class LocalWorld {
     }
   }
 
+  /** Ends every program without a word: after a test that failed, some stand still or wait for others. */
   async dispose(): Promise<void> {
-    await this.#stopPrograms();
+    for (const connection of this.#connections.splice(0)) connection.close();
+    const { replicas, simulator } = this.#controlPlane;
+    const programs = [...this.#agents, ...replicas.map(({ program }) => program), simulator];
+    await Promise.all(programs.map((program) => program.stop('SIGKILL')));
     rmSync(this.#folder, { recursive: true, force: true });
   }
 

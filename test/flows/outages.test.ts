@@ -64,10 +64,10 @@ whenAll('two replicas whose database or Redis goes away', () => {
     await expectEndedAtFirstTry(await world.submit(module), JobEnd.SUCCEEDED);
     const running = await begin();
     postgresql.crash();
-    expect(await failureOf(world.submit(module))).to.include({
-      code: 'Unavailable',
-      reason: 'DATABASE_UNAVAILABLE',
-    });
+    const refused = await failureOf(world.submit(module));
+    expect(refused.code).to.equal('Unavailable');
+    // Whoever comes later than 30 s is not even trusted any more.
+    expect(refused.reason).to.be.oneOf(['DATABASE_UNAVAILABLE', 'REVOCATIONS_UNKNOWN']);
     postgresql.start();
     await expectEndedAtFirstTry(running);
     await expectEndedAtFirstTry(await world.submit(module), JobEnd.SUCCEEDED);

@@ -13,18 +13,27 @@ import { endName } from '../../protocol/bill/ends.ts';
 import { verifyBill } from '../../protocol/bill/verify.ts';
 import { whenAll } from '../all.ts';
 import { temporaryFolder } from '../fakes/agent.ts';
-import { enrolIn, startAgent, startAgentWorld, type AgentWorld } from '../fakes/agent-world.ts';
+import {
+  enrolIn,
+  startAgent,
+  startAgentWorld,
+  stopAgents,
+  type AgentWorld,
+} from '../fakes/agent-world.ts';
 import { ClientOfJobs, ENDLESS, NOTHING } from '../fakes/job-client.ts';
 
 /** Long enough for the job to be running, on a busy machine too. */
-const RENEW_AFTER_MS = 5_000;
+const RENEW_AFTER_MS = 20_000;
 
 whenAll('a node that renews in the middle of a job', () => {
   let world: AgentWorld;
-  before(async () => {
+  beforeEach(async () => {
     world = await startAgentWorld();
   });
-  after(() => world.stop());
+  afterEach(async () => {
+    await stopAgents();
+    await world.stop();
+  });
 
   it('is paid for it under the key of its order, and works on under the new one', async () => {
     const { folder, dispose } = temporaryFolder();

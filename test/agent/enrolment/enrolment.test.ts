@@ -12,20 +12,27 @@ import { openIdentity } from '../../../agent/identity/identity.ts';
 import { pinOfFile, pinOfFingerprint } from '../../../agent/identity/pinned-root.ts';
 import { connectAccount } from '../../../stripe-simulator/visit.ts';
 import { EventRecord, temporaryFolder } from '../../fakes/agent.ts';
-import { enrolIn, startAgent, startAgentWorld, type AgentWorld } from '../../fakes/agent-world.ts';
+import {
+  enrolIn,
+  startAgent,
+  startAgentWorld,
+  stopAgents,
+  type AgentWorld,
+} from '../../fakes/agent-world.ts';
 
 describe('enrolling a machine with a real control plane', () => {
   let world: AgentWorld;
   let folder: AgentFolder;
   let dispose: () => void;
-  before(async () => {
+  beforeEach(async () => {
     world = await startAgentWorld();
-  });
-  after(() => world.stop());
-  beforeEach(() => {
     ({ folder, dispose } = temporaryFolder());
   });
-  afterEach(() => dispose());
+  afterEach(async () => {
+    await stopAgents();
+    dispose();
+    await world.stop();
+  });
 
   it('gives it a certificate for a key that stays here', async () => {
     const identity = await enrolIn(world, folder, { accountName: 'First' });

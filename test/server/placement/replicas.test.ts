@@ -164,7 +164,7 @@ onEachWorld('two replicas', (openWorld) => {
     node.connect(1);
     const { jobId } = await client.submit();
     const order = await node.nextOrder();
-    await world.passTime(4_000);
+    await world.passTime(3_000);
     const moved = world.sameNode(node, other);
     moved.connect(1);
     moved.acknowledge(await moved.nextOrder());
@@ -172,7 +172,7 @@ onEachWorld('two replicas', (openWorld) => {
     // As it was listed before the pause: not acknowledged, and overdue.
     const { attemptId } = order.order;
     await world.placement.leases.expire([{ nodeId: node.nodeId, jobId, attemptId }]);
-    await world.passTime(4_000);
+    await world.passTime(3_000);
     expect((await client.job(jobId)).state).to.equal(JobState.RUNNING);
     await moved.complete(order);
     expect(failuresOf((await client.outcome(jobId)).job)).to.deep.equal([]);

@@ -178,9 +178,14 @@ whenAll('a store in PostgreSQL', () => {
         throw new Error('nobody else wanted the lock');
       },
     });
-    await store.read((em) => query(em, END_HOLDERS));
     await store.read(async (em) => {
-      while ((await query(em, HOLDERS)).length === 0) await query(em, 'select pg_sleep(0.02)');
+      const holders = async () => (await query<{ pid: number }>(em, HOLDERS)).map(({ pid }) => pid);
+      const [first] = await holders();
+      await query(em, END_HOLDERS);
+      // A session that is told to end holds its lock until it has.
+      while (!(await holders()).some((pid) => pid !== first)) {
+        await query(em, 'select pg_sleep(0.02)');
+      }
     });
     const second = await open(url).catch((error: Error) => error.message);
     expect(second).to.contain('another server is using it');

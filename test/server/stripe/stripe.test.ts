@@ -43,18 +43,18 @@ describe('Stripe, to the control plane', () => {
   });
 
   /** A Stripe that answers everything in this way. */
-  async function stripeThat(answer: Parameters<typeof createServer>[1]) {
+  async function stripeThat(answer: Parameters<typeof createServer>[1], timeoutMs?: number) {
     const server = createServer(answer as never).listen(0, '127.0.0.1');
     servers.push(server);
     await once(server, 'listening');
-    return stripeAt((server.address() as AddressInfo).port);
+    return stripeAt((server.address() as AddressInfo).port, timeoutMs);
   }
-  const stripeAt = (port: number) =>
+  const stripeAt = (port: number, timeoutMs = 10_000) =>
     connectStripe({
       secretKey: 'sk_test_x',
       clientId: 'ca_x',
       simulatorUrl: `http://127.0.0.1:${port}`,
-      timeoutMs: 50,
+      timeoutMs,
       maxRetries: 0,
     });
   const code = { code: 'ac_x', idempotencyKey: 'k' };
@@ -67,7 +67,7 @@ describe('Stripe, to the control plane', () => {
   it('is unavailable when nobody listens, nobody answers, or what comes is no answer', async () => {
     for (const stripe of [
       stripeAt(1),
-      await stripeThat(() => {}),
+      await stripeThat(() => {}, 50),
       await replying(200, '<html>'),
       await replying(503, '{"error":{"message":"down"}}'),
       await replying(429, '{"error":{"message":"slow down"}}'),
