@@ -3,7 +3,7 @@
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { expect } from 'chai';
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,11 +20,13 @@ const COMMAND = join(import.meta.dirname, '../../cli/gap-junction.mjs');
 whenAll('a server killed in the middle of an enrolment', () => {
   let simulator: StripeSimulator;
   let dataDir: string;
-  before(async () => {
+  const servers: ChildProcess[] = [];
+  beforeEach(async () => {
     simulator = await startStripeSimulator({ port: 0 });
     dataDir = mkdtempSync(join(tmpdir(), 'gj-killed-'));
   });
-  after(async () => {
+  afterEach(async () => {
+    for (const server of servers.splice(0)) server.kill('SIGKILL');
     await simulator.stop();
     rmSync(dataDir, { recursive: true, force: true });
   });
@@ -43,6 +45,7 @@ whenAll('a server killed in the middle of an enrolment', () => {
       ],
       { stdio: ['ignore', 'pipe', 'ignore'] },
     );
+    servers.push(server);
     const [line] = (await once(createInterface({ input: server.stdout }), 'line')) as [string];
     const { address, ca } = JSON.parse(line) as { address: string; ca: string };
     const transport = createGrpcTransport({
