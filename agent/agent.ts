@@ -27,7 +27,7 @@ import { ENGINE } from './jobs/receipt.ts';
 import { Signers } from './jobs/signers.ts';
 import type { Labels } from './labels.ts';
 import { mostLimits, processUse } from './machine.ts';
-import { writeStatus } from './status.ts';
+import { StatusFile } from './status.ts';
 import { AGENT_VERSION } from './version.ts';
 
 /** What the sandbox keeps to; an order under another document is refused. */
@@ -157,6 +157,7 @@ export async function runLocked(options: AgentOptions): Promise<void> {
     signal: ending.signal,
   });
   const use = processUse(clock);
+  const status = new StatusFile(folder, log);
   const linked = uplink.run(
     {
       content: () => ({
@@ -174,7 +175,7 @@ export async function runLocked(options: AgentOptions): Promise<void> {
       holdsLease: () => attempts.heldIds.length > 0,
       namesKey: (keyId) => attempts.namesKey(keyId),
       onBeat(now, address) {
-        writeStatus(folder, {
+        status.write({
           nodeId: identity.nodeId,
           pid: process.pid,
           address: addressText(address),

@@ -1,5 +1,6 @@
 // What an agent tells whoever looks into its data folder: written after each accepted beat, read by
 // `agent status`, also of an agent that has stopped.
+import type { Logger } from 'pino';
 import { z } from 'zod';
 
 import { readFileIfThere, writeFileWhole } from './durable-file.ts';
@@ -23,8 +24,37 @@ const StatusSchema = z.strictObject({
 
 export type AgentStatus = z.output<typeof StatusSchema>;
 
-export function writeStatus(folder: AgentFolder, status: AgentStatus): void {
-  writeFileWhole(folder.statusFile, `${JSON.stringify(status)}\n`);
+/**
+ * The status file. Where it cannot be written, as on a full disk, the node works on: it can still hand in
+ * what it has signed.
+ */
+export class StatusFile {
+  readonly #path: string;
+  readonly #log: Logger;
+  #isFailing = false;
+
+  constructor(folder: AgentFolder, log: Logger) {
+    this.#path = folder.statusFile;
+    this.#log = log;
+  }
+
+  /** Never throws. Logs the first of several failures in a row, and their end. */
+  write(status: AgentStatus): void {
+    try {
+      writeFileWhole(this.#path, `${JSON.stringify(status)}\n`);
+    } catch (cause) {
+      if (!this.#isFailing) {
+        this.#log.warn(
+          { err: cause },
+          "writing the status failed; the node works on, but 'agent status' shows an old one",
+        );
+      }
+      this.#isFailing = true;
+      return;
+    }
+    if (this.#isFailing) this.#log.info('the status can be written again');
+    this.#isFailing = false;
+  }
 }
 
 /** Null where no agent has written one, or what is there is none. */
