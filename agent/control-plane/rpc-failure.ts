@@ -42,12 +42,23 @@ export function isPassing(error: unknown): boolean {
 
 const AWAY: ReadonlySet<Code> = new Set([Code.Unavailable, Code.Canceled, Code.DeadlineExceeded]);
 
+/** As connect-node tells of a connection that broke. */
+const BROKEN: ReadonlySet<Code> = new Set([Code.Aborted, Code.Internal]);
+
 /**
- * Whether nobody answered this call: the control plane, or a part that it needs for it, is away. That says
- * nothing of the call, so that it is repeated for as long as anybody wants its answer.
+ * Whether nobody could answer this call: the control plane, or a part that it needs for it, is away, or its
+ * disk is full. That says nothing of the call, so that it is repeated for as long as anybody wants its answer.
  */
 export function isAway(error: unknown): boolean {
-  return error instanceof ConnectError && AWAY.has(error.code);
+  if (!(error instanceof ConnectError)) return false;
+  if (AWAY.has(error.code) || isFull(error)) return true;
+  // A control plane gives a reason with every failure, one of its own too.
+  return BROKEN.has(error.code) && reasonOf(error) === '';
+}
+
+/** With a quota it would be a client's share, which no operator has to make room for. */
+function isFull(error: ConnectError): boolean {
+  return reasonOf(error) === 'STORAGE_FULL' && factOf(error, 'quota') === null;
 }
 
 /** Whether the control plane does not know this node (any more). */

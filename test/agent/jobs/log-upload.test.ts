@@ -28,7 +28,7 @@ class LogKeeper {
 
   async appendLogs({ offsetBytes, chunk }: Pick<AppendLogsRequest, 'offsetBytes' | 'chunk'>) {
     const error = this.fail(++this.calls);
-    if (error?.code === Code.Aborted) throw error;
+    if (error !== null && error.code !== Code.Unavailable) throw error;
     const offset = Number(offsetBytes);
     if (offset > this.text.length) {
       throw refusal(Code.FailedPrecondition, 'OFFSET_MISMATCH', {
@@ -78,18 +78,32 @@ describe('sending logs', () => {
     expect(keeper.calls).to.equal(1);
   });
 
-  it('waits for a control plane that is away, however long that is', async () => {
-    const keeper = new LogKeeper();
-    keeper.fail = (call) => (call <= 50 ? refusal(Code.Unavailable, 'DATABASE_UNAVAILABLE') : null);
-    await uploadTo(keeper).finish(Buffer.from('late'));
-    expect(keeper.text).to.equal('late');
-  });
+  for (const [what, failure] of [
+    ['is away', refusal(Code.Unavailable, 'DATABASE_UNAVAILABLE')],
+    ['has a full disk', refusal(Code.ResourceExhausted, 'STORAGE_FULL')],
+    // As connect-node tells of ECONNRESET, and of EPIPE or EHOSTUNREACH.
+    ['is cut off in the middle of a call', new ConnectError('ECONNRESET', Code.Aborted)],
+    ['cannot be reached', new ConnectError('EHOSTUNREACH', Code.Internal)],
+  ] as const) {
+    it(`waits for a control plane that ${what}, however long that is`, async () => {
+      const keeper = new LogKeeper();
+      keeper.fail = (call) => (call <= 50 ? failure : null);
+      await uploadTo(keeper).finish(Buffer.from('late'));
+      expect(keeper.text).to.equal('late');
+    });
+  }
 
-  it('keeps no owner from his pay: after some failures it ends without them', async () => {
-    const keeper = new LogKeeper();
-    keeper.fail = () => refusal(Code.Aborted, 'BUSY');
-    await uploadTo(keeper).finish(Buffer.from('never'));
-    expect(keeper.text).to.equal('');
-    expect(keeper.calls).to.equal(5);
-  });
+  for (const failure of [
+    refusal(Code.Aborted, 'BUSY'),
+    refusal(Code.Internal, 'INTERNAL', { request_id: 'r-1' }),
+    refusal(Code.ResourceExhausted, 'STORAGE_FULL', { quota: 'blob_bytes' }),
+  ]) {
+    it(`keeps no owner from his pay: after some failures as ${failure.rawMessage} it ends without them`, async () => {
+      const keeper = new LogKeeper();
+      keeper.fail = () => failure;
+      await uploadTo(keeper).finish(Buffer.from('never'));
+      expect(keeper.text).to.equal('');
+      expect(keeper.calls).to.equal(5);
+    });
+  }
 });
