@@ -4,13 +4,13 @@ import { query } from '../store/query.ts';
 import type { EntityManager } from '../store/store.ts';
 import type { Grace } from './liveness.ts';
 
-/** Of the grace, for whoever else ends leases: nobody does before. */
-export async function graceUntilMs(em: EntityManager): Promise<number> {
-  const [row] = await query<{ until_ms: string }>(
+/** For whoever else ends leases. */
+export async function readGrace(em: EntityManager): Promise<Pick<Grace, 'untilMs' | 'observedMs'>> {
+  const [row] = await query<{ until_ms: string; observed_ms: string }>(
     em,
-    'select until_ms::text from liveness_grace where grace_id = 1',
+    'select until_ms::text, observed_ms::text from liveness_grace where grace_id = 1',
   );
-  return Number(row?.until_ms ?? 0);
+  return { untilMs: Number(row?.until_ms ?? 0), observedMs: Number(row?.observed_ms ?? 0) };
 }
 
 /** The fleet's state, locked until the transaction ends; null while another replica judges. */

@@ -68,6 +68,28 @@ const LONGEST_GRACE = 2;
 /** Less is a clock being corrected, and moves no loss by more than that. */
 const SET_BACK_MS = 2_000;
 
+/** Whether nobody judged the fleet for so long that the next judgement gives a grace. */
+function isUnobserved(
+  { observedMs }: Pick<Grace, 'observedMs'>,
+  nowMs: number,
+  lostPeriodMs: number,
+): boolean {
+  return nowMs - observedMs > lostPeriodMs * UNOBSERVED_PART;
+}
+
+/**
+ * Until when no acknowledged lease ends. Whoever ends leases may look before the fleet is judged, when the
+ * database is there again: a grace that the next judgement gives holds for him already.
+ */
+export function leasesHoldUntilMs(
+  grace: Pick<Grace, 'untilMs' | 'observedMs'>,
+  nowMs: number,
+  lostPeriodMs: number,
+): number {
+  if (!isUnobserved(grace, nowMs, lostPeriodMs)) return grace.untilMs;
+  return Math.max(grace.untilMs, nowMs + lostPeriodMs);
+}
+
 /** What the silence means now. Pure: the same rows and time give the same answer on every replica. */
 export function judgeSilence(before: Grace, silence: Silence, terms: LivenessTerms): Judgement {
   const { nowMs, silent } = silence;
@@ -89,7 +111,7 @@ export function judgeSilence(before: Grace, silence: Silence, terms: LivenessTer
   // Where another replica hears nodes, they can go there.
   const isDeaf =
     silence.deafMs > unobservedMs && nowMs - (silence.heardMs ?? -Infinity) > unobservedMs;
-  if (isDeaf || nowMs - before.observedMs > unobservedMs) {
+  if (isDeaf || isUnobserved(before, nowMs, lostPeriodMs)) {
     const untilMs = Math.max(grace.untilMs, nowMs + lostPeriodMs);
     return { grace: { ...grace, untilMs, isDamped: true }, isSetBack, lose: [] };
   }

@@ -142,7 +142,8 @@ export async function openPlacement(options: PlacementOptions): Promise<Placemen
     signing,
     announcements,
     isLive: (nodeId) => fleet.isLive(nodeId),
-    grace: { startedMs, untilMs: startedMs + options.lostPeriodMs },
+    startedMs,
+    lostPeriodMs: options.lostPeriodMs,
     onError,
   });
   const pulse = new Pulse({

@@ -1,6 +1,7 @@
 // What nobody is woken for: times that pass. Also finds what a lost announcement or a crash left behind. Any
 // number of replicas may sweep at once: whatever a sweep finds is judged again under the job's lock.
 import { jobTopic, type Announcements } from '../jobs/announcements.ts';
+import { leasesHoldUntilMs } from '../nodes/liveness.ts';
 import { liveNodes } from '../nodes/liveness-store.ts';
 import type { Clock } from '../clock.ts';
 import { RpcError } from '../rpc/error.ts';
@@ -42,10 +43,12 @@ export interface SweepOptions {
   readonly announcements: Announcements;
   readonly isLive: (nodeId: string) => boolean;
   /**
-   * Leases given before this replica started end no earlier than `untilMs`, one full lost-period later:
+   * When this replica started: leases given before end no earlier than one full lost-period later, for
    * their nodes may be alive and only have lost us. Unix milliseconds of the database.
    */
-  readonly grace: { readonly startedMs: number; readonly untilMs: number };
+  readonly startedMs: number;
+  /** How long a node may be silent before it is lost, at the base interval. */
+  readonly lostPeriodMs: number;
   readonly onError: (doing: string, cause: unknown) => void;
 }
 
@@ -80,10 +83,12 @@ export class Sweep {
   }
 
   async #sweep(): Promise<void> {
-    const { leases, dispatch, placer } = this.#options;
-    const due = await this.#readDue();
-    const { nowMs, overdue, toCancel, overdueJobs } = due;
-    const untilMs = Math.max(this.#options.grace.untilMs, due.graceUntilMs);
+    const { leases, dispatch, placer, startedMs, lostPeriodMs } = this.#options;
+    const { nowMs, grace, overdue, toCancel, overdueJobs } = await this.#readDue();
+    const untilMs = Math.max(
+      startedMs + lostPeriodMs,
+      leasesHoldUntilMs(grace, nowMs, lostPeriodMs),
+    );
     await leases.expire(overdue.filter((lease) => this.#mayEnd(lease, nowMs, untilMs)));
     dispatch.cancel(toCancel.filter(({ isAcknowledged }) => isAcknowledged));
     await leases.timeOut(overdueJobs);
@@ -153,7 +158,7 @@ export class Sweep {
    */
   #mayEnd({ leasedMs, isAcknowledged }: OpenLease, nowMs: number, untilMs: number): boolean {
     if (nowMs >= untilMs) return true;
-    return !isAcknowledged && leasedMs >= this.#options.grace.startedMs;
+    return !isAcknowledged && leasedMs >= this.#options.startedMs;
   }
 }
 

@@ -245,16 +245,18 @@ export class WorkWorld {
     rmSync(this.dataDir, { recursive: true, force: true });
   }
 
-  /** Time passes for the database, and then placement looks at it. */
-  async passTime(byMs: number): Promise<void> {
+  /** Time passes for the database, in which some replica judged the fleet; then placement looks at it. */
+  async passTime(byMs: number, { isJudged = true } = {}): Promise<void> {
     this.#shiftMs += byMs;
-    await this.store.transaction((em) =>
-      query(
+    await this.store.transaction(async (em) => {
+      await query(
         em,
         `create or replace function gap_junction_now() returns timestamptz language sql volatile
          as 'select clock_timestamp() + interval ''${this.#shiftMs} milliseconds'''`,
-      ),
-    );
+      );
+      if (isJudged)
+        await query(em, 'update liveness_grace set observed_ms = gap_junction_now_ms()');
+    });
     await this.placement.sweep();
   }
 

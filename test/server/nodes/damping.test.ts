@@ -1,7 +1,7 @@
 // Half of the fleet falls silent at once, in a real database: the rules themselves are in liveness.test.ts.
 import { expect } from 'chai';
 import type { Beat } from '../../../server/nodes/beat.ts';
-import { graceUntilMs } from '../../../server/nodes/grace-store.ts';
+import { readGrace } from '../../../server/nodes/grace-store.ts';
 import { onEachStore } from '../../fakes/stores.ts';
 import { IdentityWorld } from '../identity-world.ts';
 
@@ -46,13 +46,13 @@ onEachStore('a fleet that falls silent at once', (store) => {
     world.fleet.onLost((nodeId) => void lost.push(nodeId));
     // The grace of a first start has passed.
     await beatFor(75_000, nodeIds);
-    expect(await world.store.read(graceUntilMs)).to.be.below(world.clock.now());
+    expect((await world.store.read(readGrace)).untilMs).to.be.below(world.clock.now());
     const silentSinceMs = world.clock.now() - 15_000;
 
     await world.liveThrough(75_000);
     expect(lost).to.deep.equal([]);
     // Two minutes from its last beat, and what writing one may take.
-    expect(await world.store.read(graceUntilMs)).to.equal(silentSinceMs + 122_000);
+    expect((await world.store.read(readGrace)).untilMs).to.equal(silentSinceMs + 122_000);
 
     await beatFor(30_000, nodeIds);
     expect(world.fleet.liveCount()).to.equal(NODES);

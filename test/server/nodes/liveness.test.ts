@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import {
   judgeSilence,
   LEAST_NODES_TO_DAMP,
+  leasesHoldUntilMs,
   type Grace,
   type SilentNode,
 } from '../../../server/nodes/liveness.ts';
@@ -77,6 +78,22 @@ class World {
     }
   }
 }
+
+describe('the end of an acknowledged lease', () => {
+  it('is put off by the grace that the next judgement gives, whoever looks first', () => {
+    const times = fc.record({ untilMs: fc.nat(120_000), observedMs: fc.nat(60_000) });
+    fc.assert(
+      fc.property(times, fc.nat(120_000), ({ untilMs, observedMs }, sinceMs) => {
+        const nowMs = observedMs + sinceMs;
+        const before = { untilMs, observedMs, isDamped: false };
+        const silence = { nowMs, silent: [], lostLately: 0, liveBefore: 0, heardMs: 0, deafMs: 0 };
+        const { grace } = judgeSilence(before, silence, TERMS);
+        const heldMs = leasesHoldUntilMs(before, nowMs, PERIOD_MS);
+        expect(Math.max(heldMs, nowMs)).to.equal(Math.max(grace.untilMs, nowMs));
+      }),
+    );
+  });
+});
 
 describe('the loss of a node', () => {
   it('comes after its lost-period and what writing may take, not before, and once', () => {

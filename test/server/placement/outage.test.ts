@@ -3,12 +3,15 @@ import { expect } from 'chai';
 import { JobEnd } from '#gen/gapjunction/job/v1/bill_pb';
 import { AttemptState } from '#gen/gapjunction/job/v1/job_pb';
 import { systemClock } from '../../../server/clock.ts';
+import { judgeFleet } from '../../../server/nodes/losses.ts';
 import { openStore } from '../../../server/store/open.ts';
 import { AwayStore } from '../../fakes/away-store.ts';
 import { storeTemplate } from '../../fakes/store-template.ts';
-import { failuresOf, WorkWorld, type JobMessage } from '../work-world.ts';
+import { failuresOf, LOST_PERIOD_MS, WorkWorld, type JobMessage } from '../work-world.ts';
 
 const OUTAGE_MS = 30_000;
+/** A lease's whole time. */
+const LONG_OUTAGE_MS = 700_000;
 
 const isAcknowledged = ({ attempts }: JobMessage) =>
   attempts?.at(-1)?.state === AttemptState.ACKNOWLEDGED;
@@ -37,9 +40,9 @@ describe('a database that goes away', () => {
   }
 
   /** Its clock goes on while nobody reaches it; sweeps find out that it is away. */
-  async function passOutage(): Promise<void> {
+  async function passOutage(ms = OUTAGE_MS): Promise<void> {
     store.comeBack();
-    const passing = world.passTime(OUTAGE_MS);
+    const passing = world.passTime(ms, { isJudged: false });
     store.goAway();
     await passing;
     await world.placement.sweep();
@@ -84,13 +87,44 @@ describe('a database that goes away', () => {
     expect(failuresOf(await client.job(jobId))).to.deep.equal(['NOT_ACKNOWLEDGED']);
   });
 
+  /** A job whose lease ended while the database was away, as the first sweep after it sees it. */
+  async function overdue() {
+    const { client, node, jobId, order } = await ordered();
+    node.acknowledge(order);
+    await client.until(jobId, isAcknowledged);
+    store.goAway();
+    await passOutage(LONG_OUTAGE_MS);
+    store.comeBack();
+    await world.placement.sweep();
+    expect(failuresOf(await client.job(jobId))).to.deep.equal([]);
+    return { client, node, jobId, order };
+  }
+
+  it('takes a receipt that its node could not hand in before its lease ended', async () => {
+    const { client, node, jobId, order } = await overdue();
+    await node.complete(order);
+    const { job } = await client.outcome(jobId);
+    expect(job?.end).to.equal(JobEnd.SUCCEEDED);
+    expect(failuresOf(job)).to.deep.equal([]);
+  });
+
+  it('waits a lost-period for that receipt, and then ends the lease', async () => {
+    const { client, node, jobId, order } = await overdue();
+    await judgeFleet(world.store, { lostPeriodMs: LOST_PERIOD_MS, writtenWithinMs: 2_000 });
+    await world.passTime(LOST_PERIOD_MS - 5_000);
+    expect(failuresOf(await client.job(jobId))).to.deep.equal([]);
+    await world.passTime(5_100);
+    expect(await node.nextCancel()).to.equal(order.order.attemptId);
+    expect(failuresOf(await client.job(jobId))).to.deep.equal(['LEASE_EXPIRED']);
+  });
+
   it('ends a lease all the same that was over meanwhile: its node is told to stop', async () => {
     const { client, node, jobId, order } = await ordered();
     store.goAway();
     node.acknowledge(order);
     await store.refusedWrite;
     store.comeBack();
-    await world.passTime(700_000);
+    await world.passTime(LONG_OUTAGE_MS);
     expect(await node.nextCancel()).to.equal(order.order.attemptId);
     expect(failuresOf(await client.job(jobId))).to.deep.equal(['LEASE_EXPIRED']);
   });
