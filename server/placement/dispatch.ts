@@ -117,6 +117,13 @@ export class Dispatch {
     );
   }
 
+  /** Tells those of these nodes that are connected which of their attempts to stop, whoever ended them. */
+  async tellNewsOf(attempts: readonly { readonly nodeId: string }[]): Promise<void> {
+    const nodeIds = new Set(attempts.map(({ nodeId }) => nodeId));
+    const streams = this.#options.streams.all().filter(({ node }) => nodeIds.has(node.nodeId));
+    await Promise.all(streams.map((stream) => this.#tellNews(stream)));
+  }
+
   /** Says how far guests are, as nodes said since the last time. */
   takeProgress(): readonly Progress[] {
     return this.#options.streams.all().flatMap((stream) =>

@@ -38,6 +38,16 @@ export class HeldAttempts {
     return [...(this.#byNode.get(nodeId)?.keys() ?? [])];
   }
 
+  /** Those that are held here and are not among these. */
+  besides(attempts: readonly HeldAttempt[]): readonly HeldAttempt[] {
+    const known = new Set(attempts.map(({ attemptId }) => attemptId));
+    return [...this.#byNode].flatMap(([nodeId, held]) =>
+      [...held].flatMap(([attemptId, { jobId }]) =>
+        known.has(attemptId) ? [] : [{ nodeId, jobId, attemptId }],
+      ),
+    );
+  }
+
   /** These are all, as the database has them. What was missed of those that were known stays counted. */
   replace(attempts: readonly HeldAttempt[]): void {
     const before = this.#byNode;

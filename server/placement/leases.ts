@@ -56,10 +56,17 @@ export class Leases {
     this.#announcements = announcements;
   }
 
-  /** Learns what nodes hold: acknowledged to other replicas, or before this one started. */
-  async load(): Promise<void> {
+  /**
+   * Learns what nodes hold: acknowledged to other replicas, or before this one started. What they hold no
+   * more is told of before it is forgotten: the announcement of whoever ended it may have been lost.
+   */
+  async load(
+    tellNewsOf: (attempts: readonly HeldAttempt[]) => Promise<void> = async () => {},
+  ): Promise<void> {
     const leases = await this.#store.read((em) => readOpenLeases(em, null));
-    this.held.replace(leases.filter(({ isAcknowledged }) => isAcknowledged));
+    const acknowledged = leases.filter(({ isAcknowledged }) => isAcknowledged);
+    await tellNewsOf(this.held.besides(acknowledged));
+    this.held.replace(acknowledged);
   }
 
   /**

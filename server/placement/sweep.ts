@@ -136,8 +136,9 @@ export class Sweep {
   }
 
   async #look(): Promise<void> {
-    this.#options.dispatch.look();
-    await this.#options.leases.load();
+    const { dispatch, leases } = this.#options;
+    dispatch.look();
+    await leases.load((attempts) => dispatch.tellNewsOf(attempts));
   }
 
   async #heal(isGrace: boolean): Promise<void> {

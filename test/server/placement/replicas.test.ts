@@ -103,6 +103,22 @@ onEachWorld('two replicas', (openWorld) => {
     expect(failuresOf(await client.job(jobId))).to.deep.equal(['ATTEMPT_MISSING']);
   });
 
+  it('tell a node what the other one ended, though its announcement was lost', async () => {
+    const [client, node] = [await world.client(), await world.node()];
+    node.connect(1);
+    const { jobId } = await client.submit();
+    const order = await node.nextOrder();
+    node.acknowledge(order);
+    await client.until(jobId, isAcknowledged);
+    node.offer(0);
+    world.announcementBus.isCut = true;
+    const { attemptId } = order.order;
+    const attempt = { nodeId: node.nodeId, jobId, attemptId };
+    await other.placement.leases.fail([{ ...attempt, failure: 'ATTEMPT_MISSING' }]);
+    await sweepUntilItLooks(world);
+    expect(await node.nextCancel()).to.equal(attemptId);
+  });
+
   it('remember what is over without ending anything by that', async () => {
     const [client, node] = [await world.client(), await world.node()];
     node.connect(1);
