@@ -8,8 +8,7 @@ import { BlobService, type UploadRequestSchema } from '#gen/gapjunction/blob/v1/
 import { ErrorInfoSchema } from '#gen/google/rpc/error_details_pb';
 
 import { CommandError } from './failure.ts';
-import { isCut } from './replicas.ts';
-import { MAX_RETRIES, pauseBefore, untilThere } from './retry.ts';
+import { isPassing, Retries, untilThere } from './retry.ts';
 
 /** Small enough that a chunk and its framing stay below every message bound, large enough to be few. */
 const CHUNK_BYTES = 256 * 1024;
@@ -28,18 +27,21 @@ export async function uploadBlob(
 ): Promise<Uint8Array> {
   const digest = createHash('sha256').update(bytes).digest();
   let best = 0;
-  for (let retry = 1; ; retry += 1) {
+  const retries = new Retries();
+  for (;;) {
     const stored = await untilThere(() => blobs.getUploadOffset({ digest }));
     // A blob that is whole is named once more: it is kept for an hour from then.
     const offset = stored.complete ? bytes.length : Number(stored.offset);
-    if (offset > best) [best, retry] = [offset, 1];
+    if (offset > best) {
+      best = offset;
+      retries.reset();
+    }
     try {
       await blobs.upload(uploadRequests(bytes, digest, offset));
       return digest;
     } catch (error) {
-      if (!isResumable(error) || retry > MAX_RETRIES) throw error;
+      if (!(await retries.again(error, isResumable))) throw error;
     }
-    await pauseBefore(retry);
   }
 }
 
@@ -56,7 +58,7 @@ async function* uploadRequests(
 }
 
 function isResumable(error: unknown): boolean {
-  if (isCut(error)) return true;
+  if (isPassing(error)) return true;
   const info = error instanceof ConnectError ? error.findDetails(ErrorInfoSchema)[0] : undefined;
   return info !== undefined && RESUMABLE.has(info.reason);
 }
@@ -68,7 +70,8 @@ export async function downloadBlob(
 ): Promise<Uint8Array> {
   const bytes = new Uint8Array(Number(sizeBytes));
   let length = 0;
-  for (let retry = 1; ; retry += 1) {
+  const retries = new Retries();
+  for (;;) {
     try {
       for await (const { chunk } of blobs.download({ digest, offset: BigInt(length) })) {
         if (length + chunk.length > bytes.length) {
@@ -78,13 +81,12 @@ export async function downloadBlob(
         }
         bytes.set(chunk, length);
         length += chunk.length;
-        retry = 1;
+        retries.reset();
       }
       break;
     } catch (error) {
-      if (!isCut(error) || retry > MAX_RETRIES) throw error;
+      if (!(await retries.again(error))) throw error;
     }
-    await pauseBefore(retry);
   }
   if (length !== bytes.length || !createHash('sha256').update(bytes).digest().equals(digest)) {
     throw new CommandError('downloading: what came does not have the digest that was asked for');

@@ -1,26 +1,94 @@
 // Repeating a call that is safe to repeat, until a control plane is there again.
-import { setTimeout as delay } from 'node:timers/promises';
+import { ConnectError } from '@connectrpc/connect';
 
+import { ErrorInfoSchema } from '#gen/google/rpc/error_details_pb';
+
+import { systemClock, type Clock } from '../agent/clock.ts';
 import { isCut } from './replicas.ts';
 
-/** How often in a row. With the waits between, some 20 s: a control plane that starts again is back by then. */
-export const MAX_RETRIES = 15;
+/**
+ * From the first failure in a row. A network or a database may be away for 30 s, and a control plane that
+ * starts again needs some of its own.
+ */
+const PATIENCE_MS = 60_000;
 const LEAST_DELAY_MS = 50;
 const MOST_DELAY_MS = 2_000;
+/** A refusal that asks for a longer wait than this is asked again sooner. */
+const MOST_ASKED_DELAY_MS = 10_000;
 
-/** Waits before the `retry`-th retry, from 1. */
-export async function pauseBefore(retry: number): Promise<void> {
-  await delay(Math.min(LEAST_DELAY_MS * 2 ** (retry - 1), MOST_DELAY_MS));
+/** Refusals of which the contract says to try again. */
+const TRY_AGAIN: ReadonlySet<string> = new Set([
+  'TRANSACTION_CONFLICT',
+  'RATE_LIMITED',
+  'CHECKER_BUSY',
+]);
+
+/** Whether the same call may succeed later. */
+export function isPassing(error: unknown): boolean {
+  if (isCut(error)) return true;
+  const info = error instanceof ConnectError ? error.findDetails(ErrorInfoSchema)[0] : undefined;
+  return info !== undefined && TRY_AGAIN.has(info.reason);
 }
 
-/** Makes the call, and makes it again where a replica was not there. Throws the last failure. */
-export async function untilThere<T>(call: () => Promise<T>): Promise<T> {
-  for (let retry = 1; ; retry++) {
+export interface RetryOptions {
+  readonly clock: Clock;
+  readonly mayBeQuiet: boolean;
+}
+
+/** The tries of one piece of work: how long to wait for the next, and when it was enough. */
+export class Retries {
+  readonly #clock: Clock;
+  readonly #mayBeQuiet: boolean;
+  #failures = 0;
+  #firstFailedMs = 0;
+  #triedMs: number;
+
+  /** A stream that `mayBeQuiet` was up where it lasted, though nothing came. */
+  constructor({ clock = systemClock, mayBeQuiet = false }: Partial<RetryOptions> = {}) {
+    this.#clock = clock;
+    this.#mayBeQuiet = mayBeQuiet;
+    this.#triedMs = clock.now();
+  }
+
+  /** There was progress. */
+  reset(): void {
+    this.#failures = 0;
+  }
+
+  /** Waits, and answers whether to try again after this failure. */
+  async again(error: unknown, mayPass = isPassing): Promise<boolean> {
+    if (!mayPass(error)) return false;
+    const now = this.#clock.now();
+    if (this.#mayBeQuiet && now - this.#triedMs >= PATIENCE_MS) this.reset();
+    if (this.#failures === 0) this.#firstFailedMs = now;
+    if (now - this.#firstFailedMs >= PATIENCE_MS) return false;
+    const delayMs = Math.min(LEAST_DELAY_MS * 2 ** this.#failures, MOST_DELAY_MS);
+    this.#failures++;
+    const waitMs = Math.max(delayMs, askedDelayMs(error));
+    await new Promise<void>((resolve) => this.#clock.after(waitMs, resolve));
+    this.#triedMs = this.#clock.now();
+    return true;
+  }
+}
+
+/** What a refusal asks for (`retry_after_ms`); 0 where it does not. */
+function askedDelayMs(error: unknown): number {
+  if (!(error instanceof ConnectError)) return 0;
+  const asked = Number(error.findDetails(ErrorInfoSchema)[0]?.metadata['retry_after_ms']);
+  return asked > 0 ? Math.min(asked, MOST_ASKED_DELAY_MS) : 0;
+}
+
+/** Makes the call, and makes it again while that may help. Throws the last failure. */
+export async function untilThere<T>(
+  call: () => Promise<T>,
+  clock: Clock = systemClock,
+): Promise<T> {
+  const retries = new Retries({ clock });
+  for (;;) {
     try {
       return await call();
     } catch (error) {
-      if (!isCut(error) || retry > MAX_RETRIES) throw error;
+      if (!(await retries.again(error))) throw error;
     }
-    await pauseBefore(retry);
   }
 }

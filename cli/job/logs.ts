@@ -9,8 +9,7 @@ import {
   type ConnectionOptions,
 } from '../connection.ts';
 import { printMessage, progress } from '../output.ts';
-import { isCut } from '../replicas.ts';
-import { MAX_RETRIES, pauseBefore } from '../retry.ts';
+import { Retries } from '../retry.ts';
 
 interface LogsOptions extends ConnectionOptions {
   readonly follow?: boolean;
@@ -38,11 +37,12 @@ async function showLogs(
 ): Promise<void> {
   const jobs = connection.client(JobService);
   let [attemptId, offsetBytes] = [attempt, 0n];
-  for (let retry = 1; ; retry += 1) {
+  const retries = new Retries({ mayBeQuiet: true });
+  for (;;) {
     try {
       const noFollow = follow !== true;
       for await (const piece of jobs.tailLogs({ jobId, attemptId, offsetBytes, noFollow })) {
-        retry = 1;
+        retries.reset();
         if (json) printMessage(TailLogsResponseSchema, piece);
         else {
           if (piece.attemptId !== attemptId) progress(`attempt ${piece.attemptId}`);
@@ -53,9 +53,8 @@ async function showLogs(
       }
       return;
     } catch (error) {
-      if (!isCut(error) || retry > MAX_RETRIES) throw error;
+      if (!(await retries.again(error))) throw error;
     }
-    await pauseBefore(retry);
   }
 }
 

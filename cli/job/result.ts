@@ -2,6 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 
 import { toJsonString } from '@bufbuild/protobuf';
+import { Code, ConnectError } from '@connectrpc/connect';
 import type { Command } from 'commander';
 
 import { BlobService } from '#gen/gapjunction/blob/v1/blob_pb';
@@ -16,10 +17,9 @@ import {
 
 import { downloadBlob } from '../blobs.ts';
 import type { Connection } from '../connection.ts';
-import { CommandError, EXIT } from '../failure.ts';
+import { CommandError, describeFailure, EXIT } from '../failure.ts';
 import { centsText, enumText, printMessage, progress } from '../output.ts';
-import { isCut } from '../replicas.ts';
-import { MAX_RETRIES, pauseBefore } from '../retry.ts';
+import { isPassing, Retries } from '../retry.ts';
 
 export interface ResultOptions {
   readonly output?: string;
@@ -90,23 +90,24 @@ async function lastOf(
 ): Promise<{ job: Job; bill: Bill | undefined }> {
   const jobs = connection.client(JobService);
   let revision = 0n;
-  for (let resumes = 0; resumes <= MAX_RETRIES; resumes += 1) {
-    if (resumes > 0) await pauseBefore(resumes);
+  const retries = new Retries({ mayBeQuiet: true });
+  for (;;) {
     try {
       for await (const { job, bill } of jobs.watchJob({ jobId, afterRevision: revision })) {
         if (job === undefined) continue;
         revision = job.revision;
-        resumes = 0;
+        retries.reset();
         if (job.state === JobState.ENDED) return { job, bill };
         progress(`${jobId} ${progressText(job)}`);
       }
+      throw new ConnectError('the watch ended before its job', Code.Unavailable);
     } catch (error) {
-      if (!isCut(error)) throw error;
+      if (await retries.again(error)) continue;
+      if (!isPassing(error)) throw error;
+      const { message } = describeFailure(error);
+      throw new CommandError(`watching ${jobId}: given up, watch it again: ${message}`);
     }
   }
-  throw new CommandError(
-    `watching ${jobId}: the control plane was not there ${MAX_RETRIES} times in a row; watch it again`,
-  );
 }
 
 /** `queued`, `running`, or how far it is where its node said so. */

@@ -1,4 +1,5 @@
 // What a caller is told when a call fails, as a value to compare.
+import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { BadRequestSchema, ErrorInfoSchema } from '#gen/google/rpc/error_details_pb';
 
@@ -33,6 +34,26 @@ export async function failureOf(call: Promise<unknown>): Promise<Failure> {
     };
   }
   throw new Error(`a call that had to fail answered ${JSON.stringify(answer)}`);
+}
+
+/** What a caller gets of a control plane's refusal. */
+export function refusal(
+  code: Code,
+  reason: string,
+  metadata: Record<string, string> = {},
+): ConnectError {
+  const info = create(ErrorInfoSchema, { reason, domain: 'gap-junction', metadata });
+  return new ConnectError(reason, code, undefined, [{ desc: ErrorInfoSchema, value: info }]);
+}
+
+/** What a call throws, as it is; null where it throws nothing. */
+export async function thrownBy(call: Promise<unknown>): Promise<unknown> {
+  try {
+    await call;
+    return null;
+  } catch (error) {
+    return error;
+  }
 }
 
 /** Reads a stream to its end, for the failure that ends it. */

@@ -19,7 +19,7 @@ const LIMITS = { fuel: 4_000_000_000n, deadlineEpochs: 60_000 };
 /** Agents work on for four without a beat: longer than the 15 s after which a database is given up. */
 const HEARTBEAT_INTERVAL_MS = 10_000;
 
-const NOTICED_MS = 180_000;
+const NOTICED_MS = 240_000;
 
 whenAll('two replicas whose database is cut off without a word', () => {
   let postgresql: Postgresql;

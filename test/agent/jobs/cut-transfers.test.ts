@@ -10,11 +10,11 @@ import {
   UploadResponseSchema,
   type UploadRequest,
 } from '#gen/gapjunction/blob/v1/blob_pb';
-import { ErrorInfoSchema } from '#gen/google/rpc/error_details_pb';
 import type { Connection } from '../../../agent/control-plane/connection.ts';
 import { BlobUnavailable, download } from '../../../agent/jobs/download.ts';
 import { uploadOutput } from '../../../agent/jobs/upload.ts';
 import { digest } from '../../../protocol/bill/digest.ts';
+import { refusal } from '../../fakes/failure.ts';
 
 const CHUNK_BYTES = 256 * 1024;
 const cutOff = () => new ConnectError('cut', Code.Unavailable);
@@ -155,14 +155,10 @@ describe('a transfer that is cut', () => {
   it('is given up where a control plane that is there gives not one byte', async () => {
     const bytes = bytesOf(10);
     const store = new CutStore(bytes, []);
-    const info = create(ErrorInfoSchema, { reason: 'INTERNAL', domain: 'gap-junction' });
-    const aBug = new ConnectError('a bug', Code.Internal, undefined, [
-      { desc: ErrorInfoSchema, value: info },
-    ]);
     let calls = 0;
     store.fail = () => {
       calls++;
-      return aBug;
+      return refusal(Code.Internal, 'INTERNAL');
     };
     const ref = { digest: digest(bytes), sizeBytes: 10n };
     const failure: unknown = await download(downloader(store), ref as never, attempt).catch(

@@ -6,15 +6,10 @@ import {
   AppendLogsResponseSchema,
   type AppendLogsRequest,
 } from '#gen/gapjunction/node/v1/dispatch_pb';
-import { ErrorInfoSchema } from '#gen/google/rpc/error_details_pb';
 import type { Connection } from '../../../agent/control-plane/connection.ts';
 import { LogUpload } from '../../../agent/jobs/log-upload.ts';
 import { silentLog } from '../../fakes/agent.ts';
-
-function refusal(code: Code, reason: string, metadata: Record<string, string> = {}): ConnectError {
-  const info = create(ErrorInfoSchema, { reason, domain: 'gap-junction', metadata });
-  return new ConnectError(reason, code, undefined, [{ desc: ErrorInfoSchema, value: info }]);
-}
+import { refusal } from '../../fakes/failure.ts';
 
 /** A control plane that keeps logs by offset, and fails as a test says. */
 class LogKeeper {
