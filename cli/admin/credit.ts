@@ -1,5 +1,3 @@
-import { randomUUID } from 'node:crypto';
-
 import { Command } from 'commander';
 
 import { ClientAdminService, ClientSchema } from '#gen/gapjunction/admin/v1/client_admin_pb';
@@ -8,6 +6,7 @@ import { positiveBigint } from '../arguments.ts';
 import { connected, withConnection, type ConnectionOptions } from '../connection.ts';
 import { CommandError } from '../failure.ts';
 import { centsText, print, printMessage } from '../output.ts';
+import { requestIdOption, underRequestId } from '../request-id.ts';
 
 interface CreditOptions extends ConnectionOptions {
   readonly requestId?: string;
@@ -19,14 +18,17 @@ export function creditCommand(): Command {
     .description("add to a client's balance")
     .argument('<client>', 'its id, c-...')
     .argument('<microcents>', 'whole microcents: 1,000,000 are a US cent', positiveBigint)
-    .option('--request-id <id>', 'makes a repeated call safe (default: a new one)')
+    .addOption(requestIdOption())
     .option('--json', 'print the client as JSON')
     .action(async (clientId: string, amountMicrocents: bigint, options: CreditOptions) => {
-      const requestId = options.requestId ?? randomUUID();
       const { client } = await connected(options, (connection) =>
-        connection
-          .client(ClientAdminService)
-          .creditClient({ requestId, clientId, amountMicrocents }),
+        underRequestId(
+          (requestId) =>
+            connection
+              .client(ClientAdminService)
+              .creditClient({ requestId, clientId, amountMicrocents }),
+          options,
+        ),
       );
       if (client === undefined) throw new CommandError('crediting: the answer is empty');
       if (options.json) printMessage(ClientSchema, client);

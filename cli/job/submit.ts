@@ -1,13 +1,23 @@
-import { randomUUID } from 'node:crypto';
-
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import { Command } from 'commander';
 
-import { JobSchema, JobService } from '#gen/gapjunction/job/v1/job_pb';
+import {
+  JobSchema,
+  JobService,
+  type Job,
+  type JobSpecSchema,
+} from '#gen/gapjunction/job/v1/job_pb';
 
-import { connected, withConnection, type ConnectionOptions } from '../connection.ts';
+import type { Clock } from '../../agent/clock.ts';
+import {
+  connected,
+  withConnection,
+  type Connection,
+  type ConnectionOptions,
+} from '../connection.ts';
 import { CommandError } from '../failure.ts';
-import { untilThere } from '../retry.ts';
 import { print, printMessage, progress } from '../output.ts';
+import { requestIdOption, underRequestId } from '../request-id.ts';
 import { acknowledge } from './acknowledge.ts';
 import { addPlacementOptions, type PlacementOptions } from './placement.ts';
 import { addJobOptions, prepareJob, type JobOptions } from './spec.ts';
@@ -20,10 +30,22 @@ interface SubmitOptions extends ConnectionOptions, JobOptions, PlacementOptions,
   readonly json?: boolean;
 }
 
+/** Submits one job, however often the call has to be made. */
+export async function submitJob(
+  connection: Connection,
+  spec: MessageInitShape<typeof JobSpecSchema>,
+  options: { readonly requestId?: string; readonly clock?: Clock } = {},
+): Promise<Job> {
+  const jobs = connection.client(JobService);
+  const { job } = await underRequestId((requestId) => jobs.submitJob({ requestId, spec }), options);
+  if (job === undefined) throw new CommandError('submitting the job: the answer is empty');
+  return job;
+}
+
 export function jobSubmitCommand(): Command {
   return addResultOptions(addPlacementOptions(addJobOptions(withConnection(new Command('submit')))))
     .description('run a module as a job')
-    .option('--request-id <id>', 'makes a repeated call safe (default: a new one)')
+    .addOption(requestIdOption())
     .option('--wait', 'watch it to its end; implied by --output, --bill and --ack')
     .option(
       '--ack',
@@ -33,12 +55,7 @@ export function jobSubmitCommand(): Command {
     .action(async (file: string, options: SubmitOptions) => {
       await connected(options, async (connection) => {
         const spec = await prepareJob(connection, file, options);
-        const requestId = options.requestId ?? randomUUID();
-        // The request id makes it safe to ask another replica.
-        const { job } = await untilThere(() =>
-          connection.client(JobService).submitJob({ requestId, spec }),
-        );
-        if (job === undefined) throw new CommandError('submitting the job: the answer is empty');
+        const job = await submitJob(connection, spec, options);
         const { wait, output, bill, ack } = options;
         if (options.debug)
           progress(`see its logs with \`gap-junction job logs ${job.jobId} --follow\``);

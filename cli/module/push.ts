@@ -15,11 +15,14 @@ import {
 } from '../connection.ts';
 import { CommandError } from '../failure.ts';
 import { digestText, enumText, print, printMessage } from '../output.ts';
+import { untilThere } from '../retry.ts';
 
 /** Uploads and registers a module; both are safe to repeat. */
 export async function pushModule(connection: Connection, bytes: Uint8Array): Promise<Module> {
   const digest = await uploadBlob(connection.client(BlobService), bytes);
-  const { module } = await connection.client(JobService).registerModule({ digest });
+  const { module } = await untilThere(() =>
+    connection.client(JobService).registerModule({ digest }),
+  );
   if (module === undefined) throw new CommandError('registering the module: the answer is empty');
   return module;
 }
