@@ -64,13 +64,7 @@ export class Dispatch {
 
   /** The node says what it is; operators see that too. */
   introduce(stream: WorkStream, traits: NodeTraits): void {
-    if (!stream.introduce(traits)) return;
-    const { nodeId } = stream.node;
-    this.#options.store
-      .transaction((em) => recordIntroduction(em, nodeId, traits))
-      .catch((cause: unknown) =>
-        this.#options.onError(`writing the introduction of '${nodeId}'`, cause),
-      );
+    if (stream.introduce(traits)) this.#background([stream], 'introduction');
   }
 
   offer(stream: WorkStream, freeSlots: number): void {
@@ -110,10 +104,14 @@ export class Dispatch {
   look(): void {
     const streams = this.#options.streams.all();
     this.#background(streams, 'follow-up');
-    // The database was not there when they were opened.
+    // The database was not there when they were opened, or introduced.
     this.#background(
       streams.filter(({ number }) => number === null),
       'begin',
+    );
+    this.#background(
+      streams.filter(({ isIntroductionUnwritten }) => isIntroductionUnwritten),
+      'introduction',
     );
   }
 
@@ -135,10 +133,14 @@ export class Dispatch {
     );
   }
 
-  #background(streams: readonly WorkStream[], what: 'begin' | 'news' | 'follow-up'): void {
+  #background(
+    streams: readonly WorkStream[],
+    what: 'begin' | 'introduction' | 'news' | 'follow-up',
+  ): void {
     if (streams.length === 0) return;
     const doing = {
       begin: () => Promise.all(streams.map((stream) => this.#begin(stream))),
+      introduction: () => Promise.all(streams.map((stream) => this.#writeIntroduction(stream))),
       news: () => Promise.all(streams.map((stream) => this.#tellNews(stream))),
       'follow-up': () => this.#followUp(streams),
     }[what]();
@@ -165,6 +167,15 @@ export class Dispatch {
     announcements.publish(workTopic(nodeId));
     stream.number = begun.number;
     await this.#sendAgain(stream, begun.orders);
+  }
+
+  async #writeIntroduction(stream: WorkStream): Promise<void> {
+    const { node, traits } = stream;
+    await this.#options.store.transaction(async (em) => {
+      // What a node says on its newer stream stays.
+      if (!stream.hasEnded) await recordIntroduction(em, node.nodeId, traits);
+    });
+    stream.isIntroductionUnwritten = false;
   }
 
   /**

@@ -26,6 +26,8 @@ export const MAX_UNSENT = 2_048;
 export class WorkStream {
   readonly node: WorkNode;
   #traits: NodeTraits | null = null;
+  /** Operators are yet to see what the node said of itself. */
+  isIntroductionUnwritten = false;
   #slots: Slots = NO_SLOTS;
   #queue: WorkMessage[] = [];
   /** Attempts whose cancel is in the queue. */
@@ -58,6 +60,7 @@ export class WorkStream {
   introduce(traits: NodeTraits): boolean {
     if (this.#traits !== null) return false;
     this.#traits = traits;
+    this.isIntroductionUnwritten = true;
     return true;
   }
 

@@ -1,9 +1,11 @@
 // The database goes away in the moment between an acknowledgement and its being written.
 import { expect } from 'chai';
 import { JobEnd } from '#gen/gapjunction/job/v1/bill_pb';
+import { IsolationLevel } from '#gen/gapjunction/job/v1/isolation_pb';
 import { AttemptState } from '#gen/gapjunction/job/v1/job_pb';
 import { systemClock } from '../../../server/clock.ts';
 import { judgeFleet } from '../../../server/nodes/losses.ts';
+import { findNode } from '../../../server/nodes/node-store.ts';
 import { openStore } from '../../../server/store/open.ts';
 import { AwayStore } from '../../fakes/away-store.ts';
 import { storeTemplate } from '../../fakes/store-template.ts';
@@ -15,6 +17,8 @@ const LONG_OUTAGE_MS = 700_000;
 
 const isAcknowledged = ({ attempts }: JobMessage) =>
   attempts?.at(-1)?.state === AttemptState.ACKNOWLEDGED;
+
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('a database that goes away', () => {
   let store: AwayStore;
@@ -99,6 +103,20 @@ describe('a database that goes away', () => {
     expect(failuresOf(await client.job(jobId))).to.deep.equal([]);
     return { client, node, jobId, order };
   }
+
+  it('shows operators what a node said of itself meanwhile, once it is back', async () => {
+    const { node } = await ordered();
+    store.goAway();
+    node.introduce({ isolationLevel: IsolationLevel.NAMESPACES });
+    while (!world.failures.some(({ doing }) => doing.includes('introduction'))) {
+      await nextTurn();
+    }
+    store.comeBack();
+    // Five sweeps: one of them looks for what was missed.
+    for (let sweeps = 0; sweeps < 5; sweeps++) await world.placement.sweep();
+    const stored = () => world.store.read((em) => findNode(em, node.nodeId));
+    while ((await stored())?.isolationLevel !== 'NAMESPACES') await nextTurn();
+  });
 
   it('takes a receipt that its node could not hand in before its lease ended', async () => {
     const { client, node, jobId, order } = await overdue();
