@@ -215,14 +215,19 @@ class Streams {
     const audit = isClone ? this.#clones : this.#refusals;
     const entry = audit.note(nodeId, nameOf(reason), clock.now());
     if (entry === null) return;
-    await store.transaction((em) =>
-      recordAudit(em, {
-        actor: `node/${nodeId}`,
-        action: isClone ? 'HEARTBEAT_CLONE' : 'HEARTBEAT_REFUSED',
-        subject: nodeId,
-        details: { reason: entry.reason, serial, unlisted_before: String(entry.unlisted) },
-      }),
-    );
+    try {
+      await store.transaction((em) =>
+        recordAudit(em, {
+          actor: `node/${nodeId}`,
+          action: isClone ? 'HEARTBEAT_CLONE' : 'HEARTBEAT_REFUSED',
+          subject: nodeId,
+          details: { reason: entry.reason, serial, unlisted_before: String(entry.unlisted) },
+        }),
+      );
+    } catch (cause) {
+      audit.unnote(entry);
+      throw cause;
+    }
   }
 
   #isAllowed({ caller }: Stream, nowMs: number): boolean {

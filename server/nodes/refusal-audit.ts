@@ -11,7 +11,8 @@ export interface RefusalEntry {
 }
 
 export class RefusalAudit {
-  readonly #seen = new Map<string, { minute: number; unlisted: number }>();
+  /** The minute of a node's last entry; null where that could not be written. */
+  readonly #seen = new Map<string, { minute: number | null; unlisted: number }>();
 
   /** The entry to write for this refusal, or null where the minute has one. */
   note(nodeId: string, reason: string, nowMs: number): RefusalEntry | null {
@@ -23,5 +24,11 @@ export class RefusalAudit {
     }
     this.#seen.set(nodeId, { minute, unlisted: 0 });
     return { nodeId, reason, unlisted: seen?.unlisted ?? 0 };
+  }
+
+  /** The entry could not be written: the node's next refusal has one at once, and counts what this one told. */
+  unnote({ nodeId, unlisted }: RefusalEntry): void {
+    const since = this.#seen.get(nodeId)?.unlisted ?? 0;
+    this.#seen.set(nodeId, { minute: null, unlisted: since + unlisted + 1 });
   }
 }

@@ -50,10 +50,14 @@ onEachStore("a node's newest heartbeat stream", (store) => {
     await world.close();
   });
 
-  function replicaOf(fleet: Fleet, nonces = memoryNonceStore({ clock: world.clock })): Heartbeat {
+  function replicaOf(
+    fleet: Fleet,
+    nonces = memoryNonceStore({ clock: world.clock }),
+    auditedIn: Store = world.store,
+  ): Heartbeat {
     const { clock, secrets, revocations } = world;
     const { handlers } = heartbeatService({
-      store: world.store,
+      store: auditedIn,
       clock,
       randomBytes,
       random: () => 0.5,
@@ -157,6 +161,28 @@ onEachStore("a node's newest heartbeat stream", (store) => {
     await clone();
     expect(await original(world.clock.now() + 1)).to.equal('SUPERSEDED');
     expect(await refusals(node)).to.deep.equal(['HEARTBEAT_REFUSED', 'HEARTBEAT_CLONE']);
+  });
+
+  it('tells of a clone also where it could not be written down the first time', async () => {
+    const node = await world.enrolled('Untold');
+    let isGone = false;
+    const replica = replicaOf(world.fleet, undefined, {
+      ...world.store,
+      transaction: (work) =>
+        isGone ? Promise.reject(new Error('gone')) : world.store.transaction(work),
+    });
+    const original = await open(node, replica);
+    await original();
+    const clone = await open(node, replica);
+    await clone();
+    isGone = true;
+    const untold = await original(world.clock.now() + 1).catch((cause: unknown) => cause);
+    expect(untold).to.have.property('message', 'gone');
+    isGone = false;
+    const again = await open(node, replica);
+    await again();
+    expect(await clone(world.clock.now() + 1)).to.equal('SUPERSEDED');
+    expect(await refusals(node)).to.deep.equal(['HEARTBEAT_CLONE']);
   });
 
   it('is no clone of itself where its row is read before its claim is answered', async () => {

@@ -14,6 +14,19 @@ describe('refused beats in the audit log', () => {
     expect(audit.note('n-a', 'BAD_MAC', 180_000)).to.deep.equal(entry(0));
   });
 
+  it('have another at once where one could not be written, and it counts what that one told', () => {
+    const audit = new RefusalAudit();
+    const entry = (unlisted: number) => ({ nodeId: 'n-a', reason: 'BAD_MAC', unlisted });
+    audit.note('n-a', 'BAD_MAC', 0);
+    expect(audit.note('n-a', 'BAD_MAC', 1)).to.equal(null);
+    const unwritten = audit.note('n-a', 'BAD_MAC', 60_000);
+    expect(unwritten).to.deep.equal(entry(1));
+    expect(audit.note('n-a', 'BAD_MAC', 60_001)).to.equal(null);
+    audit.unnote(unwritten!);
+    expect(audit.note('n-a', 'BAD_MAC', 60_002)).to.deep.equal(entry(3));
+    expect(audit.note('n-a', 'BAD_MAC', 60_003)).to.equal(null);
+  });
+
   it('account for every refusal but those of the last minute', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(600_000), { minLength: 1 }), (times) => {
