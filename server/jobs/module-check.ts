@@ -15,7 +15,7 @@ export type CheckAnswer =
   | { readonly kind: 'refused'; readonly offset: number; readonly cause: string }
   | { readonly kind: 'failed'; readonly cause: string };
 
-/** Ten times what the largest honest module takes on a slow machine. */
+/** Ten times what the largest honest module takes on a slow machine; of both tries together. */
 const MAX_CHECK_MS = 20_000;
 
 /** V8 aborts at a million types; a module has at most 10,000. */
@@ -24,12 +24,14 @@ const MAX_CHECKS_PER_PROCESS = 50;
 /** Checks modules in a process of their own, one after another. */
 export class ModuleCheck {
   readonly #clock: Clock;
+  readonly #start: () => ChildProcess;
   #checker: ChildProcess | null = null;
   #checks = 0;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, start = startChecker) {
     this.#clock = clock;
+    this.#start = start;
   }
 
   /**
@@ -51,41 +53,44 @@ export class ModuleCheck {
   async close(): Promise<void> {
     const checker = this.#checker;
     this.#checker = null;
-    if (checker === null || checker.exitCode !== null || checker.signalCode !== null) return;
+    if (checker === null || checker.pid === undefined) return;
+    if (checker.exitCode !== null || checker.signalCode !== null) return;
     checker.kill('SIGKILL');
     await once(checker, 'exit');
   }
 
   async #ask(bytes: Uint8Array): Promise<CheckAnswer> {
-    if (this.#checks === MAX_CHECKS_PER_PROCESS) await this.close();
-    const checker = this.#checker ?? this.#start();
-    this.#checks++;
-    const { promise, resolve } = Promise.withResolvers<
-      CheckAnswer | { readonly kind: 'lost'; readonly cause: string }
-    >();
-    const stopTimer = this.#clock.after(MAX_CHECK_MS, () =>
-      resolve({ kind: 'lost', cause: `checking it takes more than ${MAX_CHECK_MS} ms` }),
-    );
-    const onEnd = () => resolve({ kind: 'lost', cause: 'checking it takes too much memory' });
-    checker.once('message', resolve).once('exit', onEnd);
-    checker.send(bytes, (error) => error !== null && onEnd());
-    const answer = await promise;
-    stopTimer();
-    checker.off('message', resolve).off('exit', onEnd);
-    if (answer.kind !== 'lost') return answer;
-    // What the process is doing is given up with it; the next module gets a new one.
-    await this.close();
-    return { kind: 'refused', offset: 0, cause: answer.cause };
+    const late = Promise.withResolvers<Lost>();
+    const stopTimer = this.#clock.after(MAX_CHECK_MS, () => late.resolve({ kind: 'late' }));
+    try {
+      let answer = await this.#tryAt(bytes, late.promise);
+      // Killed, perhaps, for what others take of this machine. One that takes too much itself does so again.
+      if (answer.kind === 'gone') answer = await this.#tryAt(bytes, late.promise);
+      return whatItMeans(answer);
+    } finally {
+      stopTimer();
+    }
   }
 
-  #start(): ChildProcess {
-    const checker = fork(CHECKER, [], {
-      env: {},
-      execArgv: CHECKER_ARGUMENTS,
-      serialization: 'advanced',
-      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-    });
-    // Told by its exit, too; without a listener it would end this process.
+  async #tryAt(bytes: Uint8Array, late: Promise<Lost>): Promise<CheckAnswer | Lost> {
+    if (this.#checks === MAX_CHECKS_PER_PROCESS) await this.close();
+    const checker = this.#checker ?? this.#begin();
+    this.#checks++;
+    const { promise, resolve } = Promise.withResolvers<CheckAnswer | Lost>();
+    const onEnd = () => resolve({ kind: 'gone', hasRun: checker.pid !== undefined });
+    // One that could not be started tells by an error alone.
+    checker.once('message', resolve).once('exit', onEnd).once('error', onEnd);
+    send(checker, bytes, onEnd);
+    const answer = await Promise.race([promise, late]);
+    checker.off('message', resolve).off('exit', onEnd).off('error', onEnd);
+    // What the process is doing is given up with it; the next module gets a new one.
+    if (answer.kind === 'late' || answer.kind === 'gone') await this.close();
+    return answer;
+  }
+
+  #begin(): ChildProcess {
+    const checker = this.#start();
+    // Without a listener it would end this process.
     checker.on('error', () => {});
     // It does not keep this process alive by itself.
     checker.unref();
@@ -93,6 +98,33 @@ export class ModuleCheck {
     this.#checker = checker;
     this.#checks = 0;
     return checker;
+  }
+}
+
+/** How a check ends without an answer. */
+type Lost =
+  | { readonly kind: 'late' }
+  /** `hasRun` is false where there never was a process. */
+  | { readonly kind: 'gone'; readonly hasRun: boolean };
+
+function whatItMeans(answer: CheckAnswer | Lost): CheckAnswer {
+  if (answer.kind === 'late') return refusal(`checking it takes more than ${MAX_CHECK_MS} ms`);
+  if (answer.kind !== 'gone') return answer;
+  return answer.hasRun
+    ? refusal('checking it takes too much memory')
+    : { kind: 'failed', cause: 'its process cannot be started' };
+}
+
+function refusal(cause: string): CheckAnswer {
+  return { kind: 'refused', offset: 0, cause };
+}
+
+function send(checker: ChildProcess, bytes: Uint8Array, onFailure: () => void): void {
+  try {
+    checker.send(bytes, (error) => error !== null && onFailure());
+  } catch {
+    // A process that could not be started for want of files has no channel, and no method for it.
+    onFailure();
   }
 }
 
@@ -108,6 +140,15 @@ const CHECKER_ARGUMENTS = [
   `--allow-fs-read=${join(ROOT, 'package.json')}`,
   '--disallow-code-generation-from-strings',
 ];
+
+export function startChecker(): ChildProcess {
+  return fork(CHECKER, [], {
+    env: {},
+    execArgv: CHECKER_ARGUMENTS,
+    serialization: 'advanced',
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+  });
+}
 
 function refused(offset: number, cause: string): RpcError {
   return new RpcError(
