@@ -1,9 +1,19 @@
 import { Command } from 'commander';
 
-import { ClientAdminService, ClientSchema } from '#gen/gapjunction/admin/v1/client_admin_pb';
+import {
+  ClientAdminService,
+  ClientSchema,
+  type Client,
+} from '#gen/gapjunction/admin/v1/client_admin_pb';
 
+import type { Clock } from '../../agent/clock.ts';
 import { positiveBigint } from '../arguments.ts';
-import { connected, withConnection, type ConnectionOptions } from '../connection.ts';
+import {
+  connected,
+  withConnection,
+  type Connection,
+  type ConnectionOptions,
+} from '../connection.ts';
 import { CommandError } from '../failure.ts';
 import { centsText, print, printMessage } from '../output.ts';
 import { requestIdOption, underRequestId } from '../request-id.ts';
@@ -11,6 +21,21 @@ import { requestIdOption, underRequestId } from '../request-id.ts';
 interface CreditOptions extends ConnectionOptions {
   readonly requestId?: string;
   readonly json?: boolean;
+}
+
+/** Credits once, however often the call has to be made. */
+export async function creditClient(
+  connection: Connection,
+  credit: { readonly clientId: string; readonly amountMicrocents: bigint },
+  options: { readonly requestId?: string; readonly clock?: Clock } = {},
+): Promise<Client> {
+  const clients = connection.client(ClientAdminService);
+  const { client } = await underRequestId(
+    (requestId) => clients.creditClient({ requestId, ...credit }),
+    options,
+  );
+  if (client === undefined) throw new CommandError('crediting: the answer is empty');
+  return client;
 }
 
 export function creditCommand(): Command {
@@ -21,16 +46,9 @@ export function creditCommand(): Command {
     .addOption(requestIdOption())
     .option('--json', 'print the client as JSON')
     .action(async (clientId: string, amountMicrocents: bigint, options: CreditOptions) => {
-      const { client } = await connected(options, (connection) =>
-        underRequestId(
-          (requestId) =>
-            connection
-              .client(ClientAdminService)
-              .creditClient({ requestId, clientId, amountMicrocents }),
-          options,
-        ),
+      const client = await connected(options, (connection) =>
+        creditClient(connection, { clientId, amountMicrocents }, options),
       );
-      if (client === undefined) throw new CommandError('crediting: the answer is empty');
       if (options.json) printMessage(ClientSchema, client);
       else print(`${clientId}  available ${centsText(client.availableMicrocents)}`);
     });

@@ -9,9 +9,11 @@ import {
 } from '@connectrpc/connect';
 import { expect } from 'chai';
 
+import { ClientAdminService } from '#gen/gapjunction/admin/v1/client_admin_pb';
 import { BlobService } from '#gen/gapjunction/blob/v1/blob_pb';
 import { JobService, type JobSpecSchema } from '#gen/gapjunction/job/v1/job_pb';
 
+import { creditClient } from '../../cli/admin/credit.ts';
 import type { Connection } from '../../cli/connection.ts';
 import { describeFailure } from '../../cli/failure.ts';
 import { cancelJob } from '../../cli/job/cancel.ts';
@@ -25,9 +27,13 @@ const away = (): ConnectError => new ConnectError('it is away', Code.Unavailable
 describe('a command whose control plane was away', () => {
   const NO_SPEC: MessageInitShape<typeof JobSpecSchema> = {};
 
-  function connectionTo(implementation: Partial<ServiceImpl<typeof JobService>>): Connection {
+  function connectionTo(
+    jobs: Partial<ServiceImpl<typeof JobService>>,
+    clients: Partial<ServiceImpl<typeof ClientAdminService>> = {},
+  ): Connection {
     const transport = createRouterTransport(({ service }) => {
-      service(JobService, implementation);
+      service(JobService, jobs);
+      service(ClientAdminService, clients);
       service(BlobService, {
         getUploadOffset: () => ({ complete: true }),
         upload: async () => ({}),
@@ -64,6 +70,21 @@ describe('a command whose control plane was away', () => {
       expect(describeFailure(error).message).to.contain(`--request-id ${requestId}`);
     });
   }
+
+  it('says how to credit once', async () => {
+    const connection = connectionTo(
+      {},
+      {
+        creditClient: () => {
+          throw away();
+        },
+      },
+    );
+    const credit = { clientId: 'c-1', amountMicrocents: 1n };
+    const options = { requestId: 'mine', clock: new WaitingClock() };
+    const error = await thrownBy(creditClient(connection, credit, options));
+    expect(describeFailure(error).message).to.contain('--request-id mine');
+  });
 
   it('says nothing of that where the job was refused', async () => {
     const connection = connectionTo({
