@@ -24,8 +24,8 @@ import { MAX_MODULE_BYTES, type Module } from './module.ts';
 import type { ModuleCheck } from './module-check.ts';
 import type { Retention } from './retention.ts';
 import { findModule, insertModule, listModules } from './module-store.ts';
-import { priceJob, submitJob, type JobTariff } from './submission-store.ts';
-import { SubmissionTurns } from './submission-turns.ts';
+import { priceJob, submitJobs, type JobTariff, type Submission } from './submission-store.ts';
+import { Submissions } from './submissions.ts';
 
 const SEED_BYTES = 32;
 
@@ -61,7 +61,9 @@ export function jobService(deps: JobServiceDeps): ServiceImplementation {
   }
 
   const checks = new CheckTurns<Module>();
-  const submissions = new SubmissionTurns();
+  const submissions = new Submissions((batch: readonly Submission[]) =>
+    submitJobs(store, blobs, batch),
+  );
 
   return implement(JobService, {
     async registerModule({ digest }, context) {
@@ -124,9 +126,7 @@ export function jobService(deps: JobServiceDeps): ServiceImplementation {
         tariff,
         quota: deps.quota ?? DEFAULT_QUOTA,
       };
-      const { record, isNew } = await submissions.take(clientId, context.signal, () =>
-        submitJob(store, blobs, submission),
-      );
+      const { record, isNew } = await submissions.submit(submission, context.signal);
       if (isNew) {
         announcements.publish(QUEUE_TOPIC);
         const { jobId } = record.job;

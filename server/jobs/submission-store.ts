@@ -99,29 +99,73 @@ export interface Submitted {
 }
 
 /**
- * The new job, or the one that was submitted under this request id before. Throws RpcError as
- * JobService.SubmitJob documents.
+ * Submissions of one client, in one transaction where all of them can be made, and otherwise each in its own:
+ * each becomes the new job, or the one that was submitted under its request id before, or fails with the
+ * RpcError that JobService.SubmitJob documents. Answers in their order; throws what is no submission's own
+ * failure, as where the database is away.
  */
-export async function submitJob(
+export async function submitJobs(
+  store: Store,
+  blobs: SubmissionBlobs,
+  submissions: readonly Submission[],
+): Promise<readonly PromiseSettledResult<Submitted>[]> {
+  if (submissions.length > 1) {
+    try {
+      const prepared = submissions.map(preparedOf);
+      const records = await store.transaction((em) => insertPriced(em, blobs, prepared));
+      return records.map((record) => fulfilled({ record, isNew: true }));
+    } catch (cause) {
+      if (!isOfOne(cause)) throw cause;
+    }
+  }
+  const outcomes: PromiseSettledResult<Submitted>[] = [];
+  for (const submission of submissions) {
+    outcomes.push(
+      await submitJob(store, blobs, submission).then(fulfilled, (reason: unknown) => ({
+        status: 'rejected' as const,
+        reason,
+      })),
+    );
+  }
+  return outcomes;
+}
+
+const fulfilled = (value: Submitted) => ({ status: 'fulfilled', value }) as const;
+
+/** One of them cannot be made, or waited for another transaction in a circle: the others may be made without. */
+function isOfOne(cause: unknown): boolean {
+  if (cause instanceof RequestTaken) return true;
+  return cause instanceof RpcError && cause.code !== 'UNAVAILABLE';
+}
+
+async function submitJob(
   store: Store,
   blobs: SubmissionBlobs,
   submission: Submission,
 ): Promise<Submitted> {
-  const input = inputOf(submission.spec);
-  const body = bodyDigest(submission.spec, input.digest);
-  const terms = { submission, input, body };
+  const prepared = preparedOf(submission);
   try {
-    return {
-      record: await store.transaction((em) => insertPriced(em, blobs, terms)),
-      isNew: true,
-    };
+    const [record] = await store.transaction((em) => insertPriced(em, blobs, [prepared]));
+    return { record: record!, isNew: true };
   } catch (cause) {
     if (!(cause instanceof RequestTaken || cause instanceof RpcError)) throw cause;
     // Who asks again gets the job, whatever would be refused by now.
     const record = await store.read((em) => readJobOfRequest(em, submission));
     if (record === null) throw cause;
-    return { record: requireSame(record, body), isNew: false };
+    return { record: requireSame(record, prepared.body), isNew: false };
   }
+}
+
+interface Prepared {
+  readonly submission: Submission;
+  readonly input: SpecInput;
+  /** SHA-256, 32 bytes. */
+  readonly body: Uint8Array;
+}
+
+function preparedOf(submission: Submission): Prepared {
+  const input = inputOf(submission.spec);
+  return { submission, input, body: bodyDigest(submission.spec, input.digest) };
 }
 
 /** The client has used the request id. */
@@ -129,62 +173,91 @@ class RequestTaken extends Error {
   override readonly name = 'RequestTaken';
 }
 
-/** Throws RequestTaken, or RpcError. */
+/**
+ * Submissions of one client, all or none. Each kind of row is locked for all of them before the next kind, and
+ * in an order that is the same in every transaction: no two wait for each other in a circle. Throws
+ * RequestTaken, or RpcError.
+ */
 async function insertPriced(
   em: EntityManager,
   blobs: SubmissionBlobs,
-  {
-    submission,
-    input,
-    body,
-  }: { readonly submission: Submission; readonly input: SpecInput; readonly body: Uint8Array },
-): Promise<JobRecord> {
+  prepared: readonly Prepared[],
+): Promise<readonly JobRecord[]> {
+  const steps = await together(prepared.map((one) => stepsOf(em, blobs, one)));
+  const byRequest = inOrderOf(steps, ({ requestId }) => requestId);
+  const byModule = inOrderOf(steps, ({ module }) => digestText(module));
+  const byInput = inOrderOf(steps, ({ input }) => digestText(input));
+
+  const inserting = new Map(byRequest.map((one) => [one, one.insert()]));
+  const using = [...byInput.map(({ claim }) => claim()), ...byModule.map(({ use }) => use())];
+  if (steps.some(({ hasToPut }) => hasToPut)) {
+    await together([...inserting.values(), ...using]);
+    for (const { put } of byInput) await put();
+  }
+  const admitting = steps.map(({ admit }) => admit());
+  // Last, because it locks the client's balance until the end.
+  const holding = steps.map(({ hold }) => hold());
+  await together([...inserting.values(), ...using, ...admitting, ...holding]);
+  return Promise.all(steps.map((one) => inserting.get(one)!));
+}
+
+function inOrderOf<Item>(items: readonly Item[], keyOf: (item: Item) => string): readonly Item[] {
+  return items.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+}
+
+/** What is done for one submission, each step when it is called. Throws RpcError as priceJob. */
+async function stepsOf(
+  em: EntityManager,
+  blobs: SubmissionBlobs,
+  { submission, input, body }: Prepared,
+) {
   const { clientId, requestId, spec, jobId, submitRequestId, seed, tariff } = submission;
   const priced = await priceJob(em, blobs, { clientId, spec, tariff });
   const { module, limits, inputBytes, holdMicrocents } = priced;
-  const inserting = insertNewJob(em, {
-    jobId,
-    clientId,
-    terms: {
-      requestId,
-      bodyDigest: body,
-      moduleDigest: module.digest,
-      moduleBytes: module.sizeBytes,
-      inputDigest: input.digest,
-      inputBytes,
-      entry: entryOf(spec, module),
-      ...grantsOf(spec),
-      limits,
-      profile: tariff.profile,
-      profileDigest: tariff.profileDigest,
-      price: tariff.price,
-      seed,
-      holdMicrocents,
-      ...placementTermsOf(spec),
-      submitRequestId,
-    },
-  });
   const holder = { kind: 'job', id: jobId, clientId } as const;
-  const digests = input.kind === 'blob' ? [module.digest, input.digest] : [module.digest];
-  // Named: from now on the upload is kept for the job. A module stays its client's.
-  const claiming =
-    input.kind === 'blob' && !sameBytes(input.digest, module.digest)
-      ? blobs.claimUpload(em, { clientId, jobId, digest: input.digest })
-      : Promise.resolve();
-  const using = blobs.useBlobs(em, { holder, digests });
-  if (input.kind === 'inline' && input.bytes.length > 0) {
-    await together([inserting, claiming, using]);
-    await blobs.put(em, { holder, bytes: input.bytes });
-  }
-  const admitting = requireQuota(em, {
-    clientId,
-    fuelLimit: limits.fuel,
-    defaults: submission.quota,
-  });
-  // Last, because it locks the client's balance until the end.
-  const holding = holdForJob(em, { clientId, jobId, microcents: holdMicrocents });
-  const [record] = await together([inserting, claiming, using, admitting, holding]);
-  return record;
+  const isUpload = input.kind === 'blob' && !sameBytes(input.digest, module.digest);
+  return {
+    requestId,
+    module: module.digest,
+    input: input.digest,
+    insert: () =>
+      insertNewJob(em, {
+        jobId,
+        clientId,
+        terms: {
+          requestId,
+          bodyDigest: body,
+          moduleDigest: module.digest,
+          moduleBytes: module.sizeBytes,
+          inputDigest: input.digest,
+          inputBytes,
+          entry: entryOf(spec, module),
+          ...grantsOf(spec),
+          limits,
+          profile: tariff.profile,
+          profileDigest: tariff.profileDigest,
+          price: tariff.price,
+          seed,
+          holdMicrocents,
+          ...placementTermsOf(spec),
+          submitRequestId,
+        },
+      }),
+    // Named: from now on the upload is kept for the job. A module stays its client's.
+    claim: async () => {
+      if (isUpload) await blobs.claimUpload(em, { clientId, jobId, digest: input.digest });
+    },
+    use: () => {
+      const digests = input.kind === 'blob' ? [module.digest, input.digest] : [module.digest];
+      return blobs.useBlobs(em, { holder, digests });
+    },
+    hasToPut: input.kind === 'inline' && input.bytes.length > 0,
+    put: async () => {
+      if (input.kind === 'inline') await blobs.put(em, { holder, bytes: input.bytes });
+    },
+    admit: () => requireQuota(em, { clientId, fuelLimit: limits.fuel, defaults: submission.quota }),
+    hold: () => holdForJob(em, { clientId, jobId, microcents: holdMicrocents }),
+  };
 }
 
 /** Throws RequestTaken. */

@@ -4,7 +4,7 @@
 
 import type { Clock } from '../clock.ts';
 import type { Announcements } from '../jobs/announcements.ts';
-import { GroupCommit } from '../placement/group-commit.ts';
+import { GroupCommit } from '../store/group-commit.ts';
 import type { Store } from '../store/store.ts';
 import { Background } from './background.ts';
 import type { Beat } from './beat.ts';

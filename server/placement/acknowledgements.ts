@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts';
 import { RpcError } from '../rpc/error.ts';
 import type { Store } from '../store/store.ts';
 import { giveTimeToAcknowledge } from './acknowledgement-store.ts';
-import { GroupCommit } from './group-commit.ts';
+import { GroupCommit } from '../store/group-commit.ts';
 import { lockJobsOfAttempts } from './lease-store.ts';
 import type { Leases } from './leases.ts';
 import { ACKNOWLEDGE_MS } from './placer.ts';

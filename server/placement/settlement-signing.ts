@@ -17,7 +17,7 @@ import {
   type BillSignatures,
   type UnsignedBill,
 } from './completion-store.ts';
-import { GroupCommit } from './group-commit.ts';
+import { GroupCommit } from '../store/group-commit.ts';
 
 /** What Complete answers for a receipt that is paid. */
 export interface SignedSettlement {

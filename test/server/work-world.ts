@@ -32,6 +32,7 @@ import { type Clock, systemClock } from '../../server/clock.ts';
 import type { Announcements } from '../../server/jobs/announcements.ts';
 import { NOBODY, type JobObserver, type JobStep } from '../../server/jobs/job-observer.ts';
 import { jobService } from '../../server/jobs/job-service.ts';
+import type { JobTariff } from '../../server/jobs/submission-store.ts';
 import { DEFAULT_OUTPUT_RETENTION_MS, Retention } from '../../server/jobs/retention.ts';
 import { ModuleCheck } from '../../server/jobs/module-check.ts';
 import { Logs } from '../../server/logs/logs.ts';
@@ -94,6 +95,13 @@ export function onEachWorld(title: string, tests: (openWorld: OpenWorld) => void
       }));
   });
 }
+
+export const TARIFF: JobTariff = {
+  price: DEFAULT_PRICE,
+  bounds: { defaults: DEFAULT_LIMITS, most: MAX_LIMITS },
+  profile: GJ_0_PROFILE,
+  profileDigest: Buffer.from(GJ_0_DIGEST_HEX, 'hex'),
+};
 
 export class WorkWorld {
   readonly clock: Clock = new ReplicaClock();
@@ -158,12 +166,7 @@ export class WorkWorld {
       clock,
       random: randomBytes,
       observer: this.#observer,
-      tariff: {
-        price: DEFAULT_PRICE,
-        bounds: { defaults: DEFAULT_LIMITS, most: MAX_LIMITS },
-        profile: GJ_0_PROFILE,
-        profileDigest: Buffer.from(GJ_0_DIGEST_HEX, 'hex'),
-      },
+      tariff: TARIFF,
     }).handlers as unknown as Handlers<typeof JobService>;
     this.placement = undefined as never;
   }

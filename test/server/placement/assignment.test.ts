@@ -9,7 +9,7 @@ import {
   type WaitingJob,
   type Worker,
 } from '../../../server/placement/assignment.ts';
-import { GroupCommit } from '../../../server/placement/group-commit.ts';
+import { GroupCommit } from '../../../server/store/group-commit.ts';
 import { HeldAttempts, type HeldAttempt } from '../../../server/placement/held-attempts.ts';
 import { freeSlots, NO_SLOTS, offer, sent, settled } from '../../../server/placement/slots.ts';
 import type { JobConstraints } from '../../../server/jobs/job-record.ts';

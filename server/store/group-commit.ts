@@ -7,12 +7,22 @@ const MAX_BATCH = 64;
  */
 export class GroupCommit<Item, Result> {
   readonly #run: (items: readonly Item[]) => Promise<readonly Result[]>;
+  readonly #maxBatch: number;
   #waiting: { item: Item; resolve: (result: Result) => void; reject: (cause: unknown) => void }[] =
     [];
   #running: Promise<void> | null = null;
 
-  constructor(run: (items: readonly Item[]) => Promise<readonly Result[]>) {
+  constructor(
+    run: (items: readonly Item[]) => Promise<readonly Result[]>,
+    { maxBatch = MAX_BATCH }: { readonly maxBatch?: number } = {},
+  ) {
     this.#run = async (items) => run(items);
+    this.#maxBatch = maxBatch;
+  }
+
+  /** Nothing waits or is under way. */
+  get isIdle(): boolean {
+    return this.#running === null;
   }
 
   add(item: Item): Promise<Result> {
@@ -30,7 +40,7 @@ export class GroupCommit<Item, Result> {
 
   async #drain(): Promise<void> {
     while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, MAX_BATCH);
+      const batch = this.#waiting.splice(0, this.#maxBatch);
       try {
         const results = await this.#run(batch.map(({ item }) => item));
         batch.forEach(({ resolve }, index) => resolve(results[index]!));
