@@ -33,7 +33,7 @@ export async function underRequestId<T>(
   { requestId = randomUUID(), clock = systemClock }: { requestId?: string; clock?: Clock },
 ): Promise<T> {
   try {
-    return await untilThere(() => call(requestId), clock);
+    return await untilThere(() => call(requestId), { clock });
   } catch (error) {
     if (!isOpen(error)) throw error;
     const { message, exitCode } = describeFailure(error);

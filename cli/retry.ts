@@ -7,8 +7,8 @@ import { systemClock, type Clock } from '../agent/clock.ts';
 import { isCut } from './replicas.ts';
 
 /**
- * From the first failure in a row. A network or a database may be away for 30 s, and a control plane that
- * starts again needs some of its own.
+ * A network or a database may be away for 30 s, and a control plane that starts again needs some time of its
+ * own.
  */
 const PATIENCE_MS = 60_000;
 const LEAST_DELAY_MS = 50;
@@ -32,20 +32,28 @@ export function isPassing(error: unknown): boolean {
 
 export interface RetryOptions {
   readonly clock: Clock;
+  /** From the first failure in a row. */
+  readonly patienceMs: number;
   readonly mayBeQuiet: boolean;
 }
 
 /** The tries of one piece of work: how long to wait for the next, and when it was enough. */
 export class Retries {
   readonly #clock: Clock;
+  readonly #patienceMs: number;
   readonly #mayBeQuiet: boolean;
   #failures = 0;
   #firstFailedMs = 0;
   #triedMs: number;
 
   /** A stream that `mayBeQuiet` was up where it lasted, though nothing came. */
-  constructor({ clock = systemClock, mayBeQuiet = false }: Partial<RetryOptions> = {}) {
+  constructor({
+    clock = systemClock,
+    patienceMs = PATIENCE_MS,
+    mayBeQuiet = false,
+  }: Partial<RetryOptions> = {}) {
     this.#clock = clock;
+    this.#patienceMs = patienceMs;
     this.#mayBeQuiet = mayBeQuiet;
     this.#triedMs = clock.now();
   }
@@ -59,9 +67,9 @@ export class Retries {
   async again(error: unknown, mayPass = isPassing): Promise<boolean> {
     if (!mayPass(error)) return false;
     const now = this.#clock.now();
-    if (this.#mayBeQuiet && now - this.#triedMs >= PATIENCE_MS) this.reset();
+    if (this.#mayBeQuiet && now - this.#triedMs >= this.#patienceMs) this.reset();
     if (this.#failures === 0) this.#firstFailedMs = now;
-    if (now - this.#firstFailedMs >= PATIENCE_MS) return false;
+    if (now - this.#firstFailedMs >= this.#patienceMs) return false;
     const delayMs = Math.min(LEAST_DELAY_MS * 2 ** this.#failures, MOST_DELAY_MS);
     this.#failures++;
     const waitMs = Math.max(delayMs, askedDelayMs(error));
@@ -81,9 +89,9 @@ function askedDelayMs(error: unknown): number {
 /** Makes the call, and makes it again while that may help. Throws the last failure. */
 export async function untilThere<T>(
   call: () => Promise<T>,
-  clock: Clock = systemClock,
+  options: Partial<RetryOptions> = {},
 ): Promise<T> {
-  const retries = new Retries({ clock });
+  const retries = new Retries(options);
   for (;;) {
     try {
       return await call();

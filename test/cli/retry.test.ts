@@ -21,7 +21,7 @@ describe('a call that is safe to repeat', () => {
   };
 
   it('is repeated while a database or the network is away for 30 s, and what it leaves starts again', async () => {
-    expect(await untilThere(backAfter(45_000, away), clock)).to.equal('answer');
+    expect(await untilThere(backAfter(45_000, away), { clock })).to.equal('answer');
   });
 
   it('is given up after a minute, however long each try takes', async () => {
@@ -31,7 +31,7 @@ describe('a call that is safe to repeat', () => {
       clock.pass(15_000);
       throw away();
     };
-    expect(await thrownBy(untilThere(slow, clock))).to.have.property('code', Code.Unavailable);
+    expect(await thrownBy(untilThere(slow, { clock }))).to.have.property('code', Code.Unavailable);
     expect(calls).to.equal(5);
   });
 

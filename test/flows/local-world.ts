@@ -38,7 +38,7 @@ import type { LocalReplica } from '../../cli/local-replica.ts';
 import { pushModule } from '../../cli/module/push.ts';
 import type { Program } from '../../cli/processes.ts';
 import { sandboxReplay } from '../../cli/replay.ts';
-import { untilThere } from '../../cli/retry.ts';
+import { untilThere, type RetryOptions } from '../../cli/retry.ts';
 import { verifyBill } from '../../protocol/bill/verify.ts';
 import { systemClock } from '../../server/clock.ts';
 import { ledgerSum } from '../../server/ledger/ledger-store.ts';
@@ -137,12 +137,19 @@ export class LocalWorld {
     return agent;
   }
 
-  async submit(module: Uint8Array, spec: Spec = {}): Promise<string> {
+  async submit(
+    module: Uint8Array,
+    spec: Spec = {},
+    retries: Partial<RetryOptions> = {},
+  ): Promise<string> {
     const pushed = this.#pushed.get(module) ?? pushModule(this.#asClient, module);
     this.#pushed.set(module, pushed);
     const moduleDigest = (await pushed).blob?.digest ?? new Uint8Array();
     const request = { requestId: randomUUID(), spec: { ...spec, moduleDigest } };
-    const { job } = await untilThere(() => this.#asClient.client(JobService).submitJob(request));
+    const { job } = await untilThere(
+      () => this.#asClient.client(JobService).submitJob(request),
+      retries,
+    );
     return job?.jobId ?? '';
   }
 
