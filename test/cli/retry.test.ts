@@ -43,7 +43,7 @@ describe('a call that is safe to repeat', () => {
       expect(
         await untilThere(
           backAfter(1, () => error),
-          clock,
+          { clock },
         ),
       ).to.equal('answer');
       expect(clock.waits).to.deep.equal([3_000]);
@@ -54,7 +54,7 @@ describe('a call that is safe to repeat', () => {
     const error = refusal(Code.ResourceExhausted, 'RATE_LIMITED', { retry_after_ms: '86400000' });
     await untilThere(
       backAfter(1, () => error),
-      clock,
+      { clock },
     );
     expect(clock.waits).to.deep.equal([10_000]);
   });
@@ -64,7 +64,7 @@ describe('a call that is safe to repeat', () => {
     expect(
       await untilThere(
         backAfter(1, () => error),
-        clock,
+        { clock },
       ),
     ).to.equal('answer');
   });
@@ -78,7 +78,7 @@ describe('a call that is safe to repeat', () => {
         await thrownBy(
           untilThere(
             backAfter(1, () => error),
-            clock,
+            { clock },
           ),
         ),
       ).to.equal(error);
