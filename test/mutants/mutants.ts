@@ -145,7 +145,7 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'server/nodes/heartbeat-service.ts',
-        find: 'return claim !== null && this.#deps.fleet.newestStream(caller.nodeId) !== claim;',
+        find: 'return claim !== null && !isSameStream(this.#deps.fleet.newestStream(caller.nodeId), claim);',
         replace: 'return claim !== null && caller === null;',
       },
     ],

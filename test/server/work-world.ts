@@ -31,6 +31,7 @@ import { contentsInFiles } from '../../server/blobs/contents-in-files.ts';
 import { type Clock, systemClock } from '../../server/clock.ts';
 import type { Announcements } from '../../server/jobs/announcements.ts';
 import { NOBODY, type JobObserver, type JobStep } from '../../server/jobs/job-observer.ts';
+import { RpcError } from '../../server/rpc/error.ts';
 import { jobService } from '../../server/jobs/job-service.ts';
 import type { JobTariff } from '../../server/jobs/submission-store.ts';
 import { DEFAULT_OUTPUT_RETENTION_MS, Retention } from '../../server/jobs/retention.ts';
@@ -278,9 +279,21 @@ export class WorkWorld {
     this.fleet.live.clear();
     this.failures.length = 0;
     this.steps.length = 0;
-    await this.store.transaction((em) =>
-      query(em, 'truncate job, attempt, bill, client_queue, client_fuel_minute'),
-    );
+    await this.#emptyTables();
+  }
+
+  /** What placement was about to do may hold one of the tables and want another. */
+  async #emptyTables(): Promise<void> {
+    for (;;) {
+      try {
+        await this.store.transaction((em) =>
+          query(em, 'truncate job, attempt, bill, client_queue, client_fuel_minute'),
+        );
+        return;
+      } catch (cause) {
+        if (!(cause instanceof RpcError && cause.reason === 'TRANSACTION_CONFLICT')) throw cause;
+      }
+    }
   }
 
   /** The same node with its certificate in a second process, or at another replica. */
