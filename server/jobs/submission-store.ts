@@ -101,8 +101,8 @@ export interface Submitted {
 /**
  * Submissions of one client, in one transaction where all of them can be made, and otherwise each in its own:
  * each becomes the new job, or the one that was submitted under its request id before, or fails with the
- * RpcError that JobService.SubmitJob documents. Answers in their order; throws what is no submission's own
- * failure, as where the database is away.
+ * RpcError that JobService.SubmitJob documents. Answers in their order; throws UNAVAILABLE for all where the
+ * database is away.
  */
 export async function submitJobs(
   store: Store,
@@ -132,10 +132,9 @@ export async function submitJobs(
 
 const fulfilled = (value: Submitted) => ({ status: 'fulfilled', value }) as const;
 
-/** One of them cannot be made, or waited for another transaction in a circle: the others may be made without. */
+/** Unless the database is away, it may be one submission's doing: the others may be made without it. */
 function isOfOne(cause: unknown): boolean {
-  if (cause instanceof RequestTaken) return true;
-  return cause instanceof RpcError && cause.code !== 'UNAVAILABLE';
+  return !(cause instanceof RpcError && cause.code === 'UNAVAILABLE');
 }
 
 async function submitJob(

@@ -7,10 +7,17 @@ import { JobSpecSchema } from '#gen/gapjunction/job/v1/job_pb';
 
 import { makeId } from '../../../protocol/identity/ids.ts';
 import { DEFAULT_QUOTA } from '../../../server/clients/quota.ts';
-import { submitJobs } from '../../../server/jobs/submission-store.ts';
+import { submitJobs, type SubmissionBlobs } from '../../../server/jobs/submission-store.ts';
 import { RpcError } from '../../../server/rpc/error.ts';
 import type { Store } from '../../../server/store/store.ts';
 import { onEachWorld, TARIFF, type TestClient, type WorkWorld } from '../work-world.ts';
+
+const TERMS = {
+  submitRequestId: '',
+  seed: Buffer.alloc(32, 1),
+  tariff: TARIFF,
+  quota: DEFAULT_QUOTA,
+};
 
 onEachWorld('a job that is submitted', (openWorld) => {
   let world: WorkWorld;
@@ -65,6 +72,31 @@ onEachWorld('a job that is submitted', (openWorld) => {
     expect((await poor.balance()).heldMicrocents).to.equal(60_903n);
   });
 
+  it('beside one that fails as nobody expected is made all the same', async () => {
+    const moduleDigest = await client.register();
+    const blobs: SubmissionBlobs = {
+      requireOwned: (...call) => world.blobs.requireOwned(...call),
+      claimUpload: (...call) => world.blobs.claimUpload(...call),
+      useBlobs: (...call) => world.blobs.useBlobs(...call),
+      put: async () => {
+        throw new RangeError('a bug');
+      },
+    };
+    const inputs = [{ case: undefined }, { case: 'inlineInput', value: Buffer.from('x') }] as const;
+    const outcomes = await submitJobs(
+      world.store,
+      blobs,
+      inputs.map((input, at) => ({
+        ...TERMS,
+        clientId: client.clientId,
+        requestId: `unexpected ${at}`,
+        spec: create(JobSpecSchema, { moduleDigest, input }),
+        jobId: makeId('j', randomBytes),
+      })),
+    );
+    expect(outcomes.map(({ status }) => status)).to.deep.equal(['fulfilled', 'rejected']);
+  });
+
   it('beside the same ones in another order, as at other replicas, waits for none in a circle', async () => {
     const moduleDigest = await client.register();
     const uploads = await Promise.all(
@@ -92,10 +124,7 @@ onEachWorld('a job that is submitted', (openWorld) => {
         clientId: client.clientId,
         requestId: `round ${round}, ${at}`,
         spec: create(JobSpecSchema, { moduleDigest, input }),
-        submitRequestId: '',
-        seed: randomBytes(32),
-        tariff: TARIFF,
-        quota: DEFAULT_QUOTA,
+        ...TERMS,
       }));
       const orders = [
         submissions,
